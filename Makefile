@@ -1,0 +1,44 @@
+# The daily commands. Each one works on a fresh clone: Python 3.11 or later and make
+# are all it takes; everything else goes into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format lock clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+run: $(VENV)/installed ## Serve on http://localhost:8000 with a PostgreSQL of its own
+	@exec $(BIN)/python -m dev.run
+
+test: lint ## Everything that decides whether a change is good
+	$(BIN)/pytest
+
+lint: $(VENV)/installed ## ruff (lint and format) and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/installed ## Rewrite the code as `make lint` wants it
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+
+lock: $(VENV)/installed ## Pin what pyproject.toml names (UPGRADE=1: at the newest versions)
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements.txt
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --group dev --constraint requirements.txt \
+		--output-file requirements-dev.txt
+
+clean: ## Remove .venv and the caches; the todos in instance/ stay
+	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/installed: requirements-dev.txt
+	@echo 'Installing into $(VENV) …'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""What development needs and production does not: a PostgreSQL of its own, and `make run`."""

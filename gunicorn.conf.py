@@ -1,0 +1,77 @@
+"""The web process: `gunicorn wsgi:app` reads this file by itself.
+
+https://gunicorn.org/reference/settings/
+"""
+
+import socket
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+
+from todoapp.config import load_config
+from todoapp.startup import check_database
+
+# gunicorn has a setting named `config`, so ours cannot have that name.
+settings = load_config()
+
+bind = f"[::]:{settings.port}" if socket.has_dualstack_ipv6() else f"0.0.0.0:{settings.port}"
+workers = settings.web_concurrency
+worker_class = "gthread"
+threads = settings.web_threads
+# The application is loaded once, and its memory is shared by the workers.
+preload_app = True
+
+# A platform gives a process 30 seconds from SIGTERM to SIGKILL.
+graceful_timeout = 20
+# Longer than a platform's router keeps an idle connection (Heroku: 90 seconds), so that it is
+# never we who close one while a request is on its way.
+keepalive = 95
+# X-Forwarded-* is ProxyFix's: see TRUSTED_PROXIES.
+forwarded_allow_ips = ""
+# We need no remote control, and it would leave a socket in the home directory.
+control_socket_disable = True
+
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s [%(process)d] %(levelname)s %(message)s"}},
+    "handlers": {
+        "stdout": {
+            "class": "logging.StreamHandler",
+            "stream": "ext://sys.stdout",
+            "formatter": "line",
+        }
+    },
+    "root": {"level": settings.log_level.upper(), "handlers": ["stdout"]},
+    "loggers": {
+        "gunicorn.error": {"propagate": True},
+        "gunicorn.access": {"propagate": True},
+        "alembic": {"level": "WARNING"},
+        "sqlalchemy.engine": {"level": "INFO" if settings.log_sql else "WARNING"},
+    },
+}
+
+
+class RequestLogger(Logger):  # type: ignore[misc]
+    """Logs a request as its method, path, status and duration: nothing that a person wrote."""
+
+    def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
+        """Log one request. The path is quoted: a line break in it must not begin a line."""
+        self.access_log.info(
+            "%s %s %s %.1fms",
+            environ["REQUEST_METHOD"],
+            quote(environ["PATH_INFO"], encoding="latin-1"),
+            resp.status_code,
+            request_time.total_seconds() * 1000,
+        )
+
+
+logger_class = RequestLogger
+
+
+def on_starting(server: Arbiter) -> None:
+    """Before it listens, the web process makes sure that it can do its work."""
+    check_database(server.app.wsgi())

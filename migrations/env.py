@@ -1,0 +1,59 @@
+"""How Alembic runs the migrations: one process at a time, and no long wait for a lock."""
+
+import logging
+from logging.config import fileConfig
+
+from alembic import context
+from alembic.util import CommandError
+from flask import current_app
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
+
+from todoapp.extensions import db
+
+# A migration that waits for a lock makes every request queue behind it, so it soon gives up.
+LOCK_TIMEOUT_SECONDS = 3
+
+logger = logging.getLogger("alembic.env")
+
+
+def wait_for_turn(connection: Connection) -> None:
+    """Hold the lock of the migrations until `connection` is closed; wait where another has it."""
+    lock = {"key": "todoapp migrations"}
+    connection.execute(text("SET statement_timeout = 0"))
+    connection.execute(text("SET lock_timeout = 0"))
+    if not connection.scalar(text("SELECT pg_try_advisory_lock(hashtext(:key))"), lock):
+        logger.info("Another migration is running; waiting for it to end.")
+        connection.execute(text("SELECT pg_advisory_lock(hashtext(:key))"), lock)
+    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'"))
+    connection.commit()
+
+
+def run_migrations() -> None:
+    """Run what the command asked for, in one transaction.
+
+    Raises:
+        CommandError: the database cannot be reached, or a table stayed locked.
+    """
+    # The service's connections commit by themselves; a migration is applied whole or not at all.
+    engine = db.engine.execution_options(isolation_level="READ COMMITTED")
+    try:
+        with engine.connect() as connection:
+            connection.detach()
+            wait_for_turn(connection)
+            context.configure(
+                connection=connection,
+                target_metadata=db.metadata,
+                **current_app.extensions["migrate"].configure_args,
+            )
+            with context.begin_transaction():
+                context.run_migrations()
+    except OperationalError as error:
+        reason = " ".join(str(error.orig).split())
+        raise CommandError(f"Nothing was changed. The database says: {reason}") from error
+
+
+if context.is_offline_mode():
+    raise CommandError("The migrations look at the database they change: there is no --sql.")
+fileConfig(context.config.config_file_name, disable_existing_loggers=False)
+run_migrations()

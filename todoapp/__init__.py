@@ -1,0 +1,41 @@
+"""A todo service on Flask and PostgreSQL."""
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from . import errors, health, models, openapi, routes
+from .config import Config, load_config
+from .extensions import api, cors, db, migrate
+from .json import OrjsonProvider
+
+__all__ = ["create_app", "models"]
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """Return the application.
+
+    Args:
+        config: the settings; None reads them from the environment, and exits with one line
+            where one of them is wrong.
+    """
+    config = config or load_config()
+    app = Flask(__name__)
+    app.config.from_mapping(config.flask_settings())
+    app.json = OrjsonProvider(app)
+    # A path with and without its trailing slash is the same resource, with no redirect.
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    if config.trusted_proxies:
+        hops = config.trusted_proxies
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as Flask's docs have it
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
+        )
+
+    db.init_app(app)
+    migrate.init_app(app)
+    cors.init_app(app)
+    openapi.init_app(app)
+    api.register_blueprint(routes.blueprint)
+    api.register_blueprint(health.blueprint)
+    errors.init_app(app)
+    return app

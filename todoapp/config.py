@@ -1,0 +1,198 @@
+"""Every environment variable that the service knows, read and checked in one place."""
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import make_dsn
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+LOCAL_ORIGINS = tuple(
+    f"http://{host}:{port}" for host in ("localhost", "127.0.0.1") for port in (3000, 3001, 3002)
+)
+# https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-SSLMODE-STATEMENTS
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+
+MAX_BODY_KIB = 64
+
+# Where the database is slower than this, the client gets a 503 and nothing is left half done.
+CONNECT_TIMEOUT_SECONDS = 3
+LOCK_TIMEOUT_SECONDS = 3
+STATEMENT_TIMEOUT_SECONDS = 10
+
+# What a browser lets a page of another origin read of an answer:
+# https://fetch.spec.whatwg.org/#http-access-control-expose-headers
+EXPOSED_HEADERS = ("ETag", "Link", "Location", "Retry-After", "X-Total-Count")
+
+
+class ConfigError(Exception):
+    """An environment variable is missing or wrong; the message is one line and names it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The settings of one process. The README's table says what each one does."""
+
+    database_url: URL
+    port: int
+    web_concurrency: int
+    web_threads: int
+    trusted_proxies: int
+    db_pool_size: int
+    db_max_overflow: int
+    db_pool_timeout: int
+    cors_origins: tuple[str, ...]
+    log_level: str
+    log_sql: bool
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> "Config":
+        """Read the settings from `environ`.
+
+        Raises:
+            ConfigError: a variable is missing or wrong.
+        """
+        web_threads = _whole_number(environ, "WEB_THREADS", default=4, least=1)
+        return cls(
+            database_url=_database_url(environ),
+            port=_whole_number(environ, "PORT", default=8000, least=1, most=65535),
+            web_concurrency=_whole_number(environ, "WEB_CONCURRENCY", default=2, least=1),
+            web_threads=web_threads,
+            trusted_proxies=_whole_number(environ, "TRUSTED_PROXIES", default=0),
+            # A connection for each thread: no request waits for one, and none is idle for good.
+            db_pool_size=_whole_number(environ, "DB_POOL_SIZE", default=web_threads, least=1),
+            db_max_overflow=_whole_number(environ, "DB_MAX_OVERFLOW", default=0),
+            db_pool_timeout=_whole_number(environ, "DB_POOL_TIMEOUT", default=3, least=1),
+            cors_origins=_origins(environ, "CORS_ORIGINS", default=LOCAL_ORIGINS),
+            log_level=_choice(environ, "LOG_LEVEL", default="info", choices=LOG_LEVELS),
+            log_sql=_choice(environ, "LOG_SQL", default="0", choices=("0", "1")) == "1",
+        )
+
+    def flask_settings(self) -> dict[str, Any]:
+        """Return what `Flask.config` takes."""
+        return {
+            "MAX_CONTENT_LENGTH": MAX_BODY_KIB * 1024,
+            "SQLALCHEMY_DATABASE_URI": self.database_url,
+            "SQLALCHEMY_ENGINE_OPTIONS": self._engine_options(),
+            "CORS_ALWAYS_SEND": False,
+            "CORS_ORIGINS": self.cors_origins,
+            "CORS_METHODS": ("GET", "HEAD", "POST", "PATCH", "DELETE"),
+            "CORS_EXPOSE_HEADERS": EXPOSED_HEADERS,
+            "API_TITLE": "Todo API",
+            "API_VERSION": "1",
+            "OPENAPI_VERSION": "3.1.0",
+            "OPENAPI_URL_PREFIX": "/",
+        }
+
+    def _engine_options(self) -> dict[str, Any]:
+        """Return what `sqlalchemy.create_engine` takes beside the address."""
+        session = {
+            "timezone": "UTC",
+            "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
+            "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS}s",
+        }
+        options = " ".join(f"-c {name}={value}" for name, value in session.items())
+        return {
+            # Each change is one statement, so it is a transaction without BEGIN and COMMIT.
+            "isolation_level": "AUTOCOMMIT",
+            # Before a connection is used, ask whether it lives: the server may have restarted.
+            "pool_pre_ping": True,
+            "pool_size": self.db_pool_size,
+            "max_overflow": self.db_max_overflow,
+            "pool_timeout": self.db_pool_timeout,
+            # A log or an error shows the statement, never what people wrote.
+            "hide_parameters": True,
+            "connect_args": {
+                "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+                "fallback_application_name": "todoapp",
+                "options": f"{options} {self.database_url.query.get('options', '')}",
+            },
+        }
+
+
+def load_config() -> Config:
+    """Return the settings of this process, or exit with one line that says what is wrong."""
+    try:
+        return Config.from_environ(os.environ)
+    except ConfigError as error:
+        sys.exit(f"Configuration error: {error}")
+
+
+def _database_url(environ: Mapping[str, str]) -> URL:
+    """Return `DATABASE_URL` as an address for psycopg2, whichever driver it was written for.
+
+    No message repeats the value, nor what a parser says of it: either may hold the password.
+    """
+    value = environ.get("DATABASE_URL", "")
+    if not value:
+        raise ConfigError("DATABASE_URL is not set; expected postgresql://user:password@host/name")
+    malformed = ConfigError(
+        "DATABASE_URL is malformed; expected postgresql://user:password@host:port/name, "
+        "with the special characters of the password percent-encoded"
+    )
+    try:
+        url = make_url(value)
+    except (ArgumentError, ValueError):
+        raise malformed from None
+    if url.drivername.partition("+")[0] not in ("postgres", "postgresql"):
+        raise ConfigError(f"DATABASE_URL is not for PostgreSQL but for {url.drivername!r}")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise malformed
+    if not url.database:
+        raise ConfigError("DATABASE_URL names no database; expected …@host:port/name")
+    # asyncpg says ssl= where libpq says sslmode=; the values are the same.
+    if "ssl" in url.query:
+        url = url.difference_update_query(["ssl"]).update_query_dict({"sslmode": url.query["ssl"]})
+    for option in url.query:
+        try:
+            make_dsn(**{option: ""})
+        except psycopg2.ProgrammingError:
+            raise ConfigError(
+                f"DATABASE_URL has an option that libpq does not know: {option!r}"
+            ) from None
+    if url.query.get("sslmode", "prefer") not in SSL_MODES:
+        raise ConfigError(f"DATABASE_URL has an sslmode that is none of {', '.join(SSL_MODES)}")
+    return url.set(drivername="postgresql+psycopg2")
+
+
+def _whole_number(
+    environ: Mapping[str, str],
+    name: str,
+    *,
+    default: int,
+    least: int = 0,
+    most: int = 1000,
+) -> int:
+    value = environ.get(name)
+    if value is None:
+        return default
+    if re.fullmatch(r"[0-9]{1,9}", value) and least <= int(value) <= most:
+        return int(value)
+    raise ConfigError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
+
+
+def _choice(
+    environ: Mapping[str, str], name: str, *, default: str, choices: tuple[str, ...]
+) -> str:
+    value = environ.get(name, default).lower()
+    if value in choices:
+        return value
+    raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+
+
+def _origins(environ: Mapping[str, str], name: str, *, default: tuple[str, ...]) -> tuple[str, ...]:
+    value = environ.get(name)
+    if value is None:
+        return default
+    origins = tuple(origin.strip() for origin in value.split(",") if origin.strip())
+    for origin in origins:
+        # RFC 6454, section 6.1: an origin is a scheme, a host and a port, with no path.
+        if not re.fullmatch(r"\*|https?://[^\s/?#@*]+", origin):
+            raise ConfigError(f"{name} has {origin!r}, which is no origin like https://example.com")
+    return origins

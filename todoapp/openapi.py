@@ -1,0 +1,74 @@
+"""The description of the API: /openapi.json, and /docs, the same as a page."""
+
+from pathlib import Path
+from typing import Any
+
+import flask_swagger_ui
+from flask import Blueprint, Flask, render_template
+
+from .extensions import api
+from .schemas import ErrorSchema, ValidationErrorSchema
+
+FAILURES = {
+    400: ("The request says what it must not say", "description must not be empty"),
+    404: ("There is no such todo", "Todo 999 not found"),
+    405: ("The path does not know the method", "Method not allowed"),
+    413: ("The body is too long", "The body must not exceed 64 KiB"),
+    415: ("The body does not say that it is JSON", "The Content-Type must be application/json"),
+    500: ("An error that nobody foresaw", "Internal server error"),
+    503: ("The database cannot do it now", "The database is unavailable"),
+}
+HEADERS = {
+    405: {"Allow": {"schema": {"type": "string"}, "description": "The methods that it knows"}},
+    503: {
+        "Retry-After": {
+            "schema": {"type": "integer", "minimum": 0},
+            "description": "Seconds after which to try again",
+        }
+    },
+}
+
+blueprint = Blueprint(
+    "docs",
+    __name__,
+    static_folder=Path(flask_swagger_ui.__file__).parent / "dist",
+    static_url_path="/docs/assets",
+)
+
+
+@blueprint.get("/docs")
+def docs() -> str:
+    """Show /openapi.json as a page: Swagger UI, from our own origin alone."""
+    return render_template("docs.html")
+
+
+def failures(*statuses: int) -> dict[str, Any]:
+    """Return what `Blueprint.doc` takes for a view that may answer with `statuses`."""
+    return {
+        "responses": {
+            status: {"$ref": f"#/components/responses/{status}"} for status in (*statuses, 405, 500)
+        }
+    }
+
+
+def init_app(app: Flask) -> None:
+    """Bind flask-smorest and the page to `app`. Call it before blueprints are registered."""
+    api.ERROR_SCHEMA = ErrorSchema
+    api.DEFAULT_ERROR_RESPONSE_NAME = None
+    api.init_app(app)
+    # flask-smorest describes its own paging, which we do not use.
+    del api.spec.components.schemas["PaginationMetadata"]
+    for status, (description, detail) in FAILURES.items():
+        example: dict[str, Any] = {"detail": detail}
+        if status == 400:
+            example["errors"] = {"description": [detail]}
+        schema = ValidationErrorSchema if status == 400 else ErrorSchema
+        api.spec.components.response(
+            str(status),
+            {
+                "description": description,
+                "headers": HEADERS.get(status, {}),
+                "content": {"application/json": {"schema": schema, "example": example}},
+            },
+        )
+    app.register_blueprint(blueprint)

@@ -1,0 +1,66 @@
+"""What must hold before the web process listens."""
+
+import sys
+import threading
+import time
+
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask
+from sqlalchemy.exc import OperationalError
+
+from .extensions import db, migrate
+
+PATIENCE_SECONDS = 4.5
+"""How long the database may take to answer; we promise a verdict within 5 seconds."""
+
+RETRY_SECONDS = 0.2
+
+
+def check_database(app: Flask) -> None:
+    """Return once the database answers and has the schema of the newest migration.
+
+    Leaves no connection open, so the process may fork. Where the check fails it exits, with
+    one line: which database, what is wrong with it, what to do.
+    """
+    with app.app_context():
+        url = db.engine.url
+    place = f"{url.host or url.query.get('host')}:{url.port or 5432}/{url.database}"
+
+    answer = _Answer(app)
+    answer.start()
+    answer.join(PATIENCE_SECONDS)
+    if answer.revisions is None:
+        sys.exit(
+            f"Cannot start: the database {place} does not answer ({answer.reason}). "
+            "Check DATABASE_URL, and that PostgreSQL runs and lets us in."
+        )
+    expected = set(ScriptDirectory(migrate.directory).get_heads())
+    if answer.revisions != expected:
+        sys.exit(
+            f"Cannot start: the schema of the database {place} is at revision "
+            f"{', '.join(answer.revisions) or 'none'}, the code at {', '.join(expected)}. "
+            "Run `flask db upgrade`."
+        )
+
+
+class _Answer(threading.Thread):
+    """Asks the database for its revisions. A thread, because a host may never answer at all."""
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__(daemon=True)
+        self.app = app
+        self.revisions: set[str] | None = None
+        self.reason = "no answer"
+
+    def run(self) -> None:
+        with self.app.app_context():
+            while self.revisions is None:
+                try:
+                    with db.engine.connect() as connection:
+                        context = MigrationContext.configure(connection)
+                        self.revisions = set(context.get_current_heads())
+                except OperationalError as error:
+                    self.reason = " ".join(str(error.orig).split())
+                    time.sleep(RETRY_SECONDS)
+            db.engine.dispose()
