@@ -1,0 +1,139 @@
+"""The environment variables: what is read, what is refused, and that no password gets out."""
+
+import pytest
+
+from todoapp.config import Config, ConfigError
+
+URL = "postgresql://ann:s3cret@db.example.com:5433/todos"
+
+
+def read(**environ: str) -> Config:
+    return Config.from_environ({"DATABASE_URL": URL, **environ})
+
+
+@pytest.mark.parametrize(
+    "scheme", ["postgres", "postgresql", "postgresql+psycopg2", "postgresql+asyncpg"]
+)
+def test_every_form_of_the_address_is_read_for_psycopg2(scheme: str) -> None:
+    url = read(DATABASE_URL=f"{scheme}://ann:s3cret@db.example.com:5433/todos").database_url
+
+    assert url.render_as_string(hide_password=False) == (
+        "postgresql+psycopg2://ann:s3cret@db.example.com:5433/todos"
+    )
+
+
+@pytest.mark.parametrize("query", ["sslmode=require", "ssl=require"])
+def test_ssl_is_understood_as_libpq_and_as_asyncpg_say_it(query: str) -> None:
+    assert dict(read(DATABASE_URL=f"{URL}?{query}").database_url.query) == {"sslmode": "require"}
+
+
+def test_a_socket_can_be_named_as_the_host() -> None:
+    url = read(DATABASE_URL="postgresql:///todos?host=/run/postgresql").database_url
+
+    assert (url.database, dict(url.query)) == ("todos", {"host": "/run/postgresql"})
+
+
+def test_a_percent_encoded_password_is_decoded() -> None:
+    assert read(DATABASE_URL="postgres://ann:p%40ss%2F@db/todos").database_url.password == "p@ss/"
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        (None, "is not set"),
+        ("", "is not set"),
+        ("s3cret", "is malformed"),
+        ("s3cret:s3cret", "is malformed"),
+        ("postgres://ann:s3cret@db:port/todos", "is malformed"),
+        ("postgres://ann:s3cret@db:99999/todos", "is malformed"),
+        ("postgres://ann:s3cret@db", "names no database"),
+        ("mysql://ann:s3cret@db/todos", "is not for PostgreSQL but for 'mysql'"),
+        ("sqlite:///s3cret.db", "is not for PostgreSQL but for 'sqlite'"),
+        (f"{URL}?colour=red", "has an option that libpq does not know: 'colour'"),
+        (f"{URL}?sslmode=maybe", "has an sslmode that is none of disable, allow, prefer"),
+    ],
+)
+def test_a_wrong_address_is_one_line_with_its_fault_and_without_the_password(
+    value: str | None, fault: str
+) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        Config.from_environ({} if value is None else {"DATABASE_URL": value})
+
+    message = str(refusal.value)
+    assert message.startswith(f"DATABASE_URL {fault}")
+    assert "\n" not in message
+    assert "s3cret" not in message
+
+
+def test_the_password_is_not_in_the_repr() -> None:
+    config = read()
+
+    assert "s3cret" not in repr(config) + str(config) + repr(config.flask_settings())
+
+
+def test_the_defaults_give_each_thread_a_connection() -> None:
+    config = read(WEB_THREADS="7")
+
+    assert (config.db_pool_size, config.db_max_overflow) == (7, 0)
+
+
+def test_the_defaults_fit_a_plan_of_twenty_connections_during_a_deploy() -> None:
+    config = read()
+
+    per_release = config.web_concurrency * (config.db_pool_size + config.db_max_overflow)
+    old_and_new_release_and_migration = 2 * per_release + 1
+    assert old_and_new_release_and_migration <= 20
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PORT", "http"),
+        ("PORT", ""),
+        ("PORT", "٣"),  # a digit, but not of ASCII
+        ("WEB_CONCURRENCY", "0"),
+        ("WEB_THREADS", "-1"),
+        ("TRUSTED_PROXIES", "yes"),
+        ("DB_POOL_SIZE", "0"),
+        ("DB_MAX_OVERFLOW", "1.5"),
+        ("DB_POOL_TIMEOUT", "0"),
+        ("LOG_LEVEL", "loud"),
+        ("LOG_SQL", "yes"),
+        ("CORS_ORIGINS", "example.com"),
+        ("CORS_ORIGINS", "https://example.com/"),
+        ("CORS_ORIGINS", "https://*.example.com"),
+    ],
+)
+def test_a_wrong_value_is_one_line_that_names_the_variable_and_the_value(
+    name: str, value: str
+) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        read(**{name: value})
+
+    message = str(refusal.value)
+    assert message.startswith(f"{name} ")
+    assert repr(value) in message
+    assert "\n" not in message
+
+
+def test_every_setting_is_read_from_its_variable() -> None:
+    config = read(
+        PORT="80",
+        WEB_CONCURRENCY="3",
+        WEB_THREADS="5",
+        TRUSTED_PROXIES="1",
+        DB_POOL_SIZE="6",
+        DB_MAX_OVERFLOW="2",
+        DB_POOL_TIMEOUT="9",
+        CORS_ORIGINS="https://a.example, http://b.example:8080",
+        LOG_LEVEL="WARNING",
+        LOG_SQL="1",
+    )
+
+    assert (config.port, config.web_concurrency, config.web_threads) == (80, 3, 5)
+    assert (config.db_pool_size, config.db_max_overflow, config.db_pool_timeout) == (6, 2, 9)
+    assert config.trusted_proxies == 1
+    assert config.cors_origins == ("https://a.example", "http://b.example:8080")
+    assert (config.log_level, config.log_sql) == ("warning", True)

@@ -1,0 +1,83 @@
+"""What pages of other origins may do."""
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+LOCAL = [f"http://{h}:{p}" for h in ("localhost", "127.0.0.1") for p in (3000, 3001, 3002)]
+STRANGERS = ["http://localhost:3003", "https://localhost:3000", "http://evil.example", "null"]
+EXPOSED = {"ETag", "Link", "Location", "Retry-After", "X-Total-Count"}
+
+
+def preflight(client: FlaskClient, origin: str, method: str) -> dict[str, str]:
+    headers = {
+        "Origin": origin,
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": "content-type",
+    }
+    response = client.options("/api/todos/1", headers=headers)
+    assert response.status_code == 200
+    return dict(response.headers)
+
+
+@pytest.mark.parametrize("origin", LOCAL)
+def test_the_local_frontends_are_allowed_where_nothing_is_configured(
+    client: FlaskClient, origin: str
+) -> None:
+    headers = client.get("/api/todos", headers={"Origin": origin}).headers
+
+    assert headers["Access-Control-Allow-Origin"] == origin
+    assert set(headers["Access-Control-Expose-Headers"].split(", ")) == EXPOSED
+    assert "Origin" in headers["Vary"]
+    assert "Access-Control-Allow-Credentials" not in headers
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
+def test_an_allowed_origin_may_use_every_method(client: FlaskClient, method: str) -> None:
+    headers = preflight(client, "http://localhost:3000", method)
+
+    assert headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+    assert method in headers["Access-Control-Allow-Methods"].split(", ")
+    assert headers["Access-Control-Allow-Headers"] == "content-type"
+
+
+@pytest.mark.parametrize("origin", STRANGERS)
+def test_another_origin_gets_no_permission(client: FlaskClient, origin: str) -> None:
+    simple = dict(client.get("/api/todos", headers={"Origin": origin}).headers)
+
+    for headers in (simple, preflight(client, origin, "POST")):
+        assert not [name for name in headers if name.startswith("Access-Control-Allow")]
+
+
+def test_a_request_without_an_origin_gets_no_permission(client: FlaskClient) -> None:
+    assert "Access-Control-Allow-Origin" not in client.get("/api/todos").headers
+
+
+def test_an_error_can_be_read_by_an_allowed_origin(client: FlaskClient) -> None:
+    response = client.get("/api/todos/1", headers={"Origin": "http://localhost:3000"})
+
+    assert response.status_code == 404
+    assert response.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+
+
+def test_the_configured_origins_replace_the_local_ones(make_app: Callable[..., Flask]) -> None:
+    app = make_app(
+        DATABASE_URL="postgresql://db/todos", CORS_ORIGINS="https://a.example,https://b.example"
+    )
+
+    def allowed(origin: str) -> str | None:
+        response = app.test_client().get("/health/live", headers={"Origin": origin})
+        return response.headers.get("Access-Control-Allow-Origin")
+
+    assert allowed("https://b.example") == "https://b.example"
+    assert allowed("http://localhost:3000") is None
+
+
+def test_no_configured_origin_means_that_none_is_allowed(make_app: Callable[..., Flask]) -> None:
+    client = make_app(DATABASE_URL="postgresql://db/todos", CORS_ORIGINS="").test_client()
+
+    headers = client.get("/health/live", headers={"Origin": "http://localhost:3000"}).headers
+
+    assert "Access-Control-Allow-Origin" not in headers

@@ -1,0 +1,95 @@
+"""Failures of the service itself: what the client is told, and what not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from todoapp.extensions import db
+
+UNREACHABLE = "postgresql://ann:s3cret@127.0.0.1:1/todos"
+WRITES = [("POST", "/api/todos"), ("PATCH", "/api/todos/1")]
+REQUESTS = [("GET", "/api/todos"), ("GET", "/api/todos/1"), ("DELETE", "/api/todos/1"), *WRITES]
+
+
+@pytest.mark.parametrize(("method", "path"), [*REQUESTS, ("GET", "/health")])
+def test_without_a_database_every_request_is_a_503_that_gives_nothing_away(
+    make_app: Callable[..., Flask], method: str, path: str
+) -> None:
+    client = make_app(DATABASE_URL=UNREACHABLE).test_client()
+    body = {"description": "x"} if (method, path) in WRITES else None
+
+    response = client.open(path, method=method, json=body)
+
+    assert response.status_code == 503
+    assert response.get_json() == {"detail": "The database is unavailable"}
+    assert int(response.headers["Retry-After"]) > 0
+
+
+def test_the_log_says_why_the_database_is_unavailable_but_not_the_password(
+    make_app: Callable[..., Flask], caplog: pytest.LogCaptureFixture
+) -> None:
+    make_app(DATABASE_URL=UNREACHABLE).test_client().get("/api/todos")
+
+    (record,) = caplog.records
+    assert "Connection refused" in record.message
+    assert "s3cret" not in caplog.text
+    assert "\n" not in record.message
+
+
+def test_a_locked_table_is_a_503_and_nothing_is_half_done(
+    client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.post("/api/todos", json={"description": "Buy groceries"})
+    with app.app_context():
+        other = db.engine.connect().execution_options(isolation_level="READ COMMITTED")
+    with other:
+        other.exec_driver_sql("LOCK TABLE todos IN ACCESS EXCLUSIVE MODE")
+        response = client.patch("/api/todos/1", json={"completed": True})
+
+    assert response.status_code == 503
+    assert response.get_json() == {"detail": "The database took too long"}
+    assert client.get("/api/todos/1").get_json()["completed"] is False
+
+
+def test_a_pool_without_a_free_connection_is_a_503(
+    make_app: Callable[..., Flask], shared_app: Flask
+) -> None:
+    url = shared_app.config["SQLALCHEMY_DATABASE_URI"].render_as_string()
+    app = make_app(DATABASE_URL=url, DB_POOL_SIZE="1", DB_POOL_TIMEOUT="1")
+    with app.app_context(), db.engine.connect():
+        response = app.test_client().get("/api/todos")
+        db.engine.dispose()
+
+    assert response.status_code == 503
+    assert response.get_json() == {"detail": "The service is overloaded"}
+    assert int(response.headers["Retry-After"]) > 0
+
+
+def test_a_connection_that_broke_while_it_was_idle_is_not_the_clients_problem(
+    client: FlaskClient, sql: Callable[..., Any]
+) -> None:
+    client.get("/api/todos")
+    sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+
+    assert client.get("/api/todos").status_code == 200
+
+
+def test_an_error_that_nobody_foresaw_is_a_500_without_details(
+    make_app: Callable[..., Flask],
+    empty_database: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client = make_app(DATABASE_URL=empty_database).test_client()  # no migration, so no table
+
+    response = client.post("/api/todos", json={"description": "my secret"})
+
+    assert response.status_code == 500
+    assert response.get_json() == {"detail": "Internal server error"}
+    assert "UndefinedTable" in caplog.text
+    assert "my secret" not in caplog.text

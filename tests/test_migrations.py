@@ -1,0 +1,310 @@
+"""The migrations, up and down, and the databases that were there before them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg2
+import pytest
+from flask import Flask
+from sqlalchemy import make_url
+
+from dev.postgres import Postgres
+from tests.waiting import wait_until
+
+FLASK = Path(sys.executable).with_name("flask")
+ROOT = Path(__file__).parents[1]
+
+PREDECESSORS_TABLE = """
+CREATE TABLE todos (
+    id serial NOT NULL CONSTRAINT pk_todos_id PRIMARY KEY,
+    description varchar(500) NOT NULL,
+    completed boolean NOT NULL DEFAULT false,
+    created_at timestamp without time zone NOT NULL DEFAULT now(),
+    updated_at timestamp without time zone NOT NULL DEFAULT now()
+);
+CREATE INDEX ix_todos_id ON todos (id);
+"""
+PREDECESSORS_REVISION = """
+CREATE TABLE alembic_version (version_num varchar(32) NOT NULL PRIMARY KEY);
+INSERT INTO alembic_version VALUES ('001');
+"""
+ROWS = """
+INSERT INTO todos (description, completed, created_at, updated_at) VALUES
+    ('Buy groceries', false, '2025-12-28 10:00:00.123456', '2025-12-28 10:00:00.123456'),
+    ('   ', false, '2025-06-28 10:00:00', '2025-06-29 10:00:00'),
+    ('', true, '2025-03-30 01:30:00', '2025-03-30 02:30:00'),
+    ('Delete me', false, '2025-12-28 10:00:00', '2025-12-28 10:00:00');
+DELETE FROM todos WHERE id = 4;
+"""
+
+
+class Database:
+    """A database, and the `flask db` commands on it as an operator types them."""
+
+    def __init__(self, postgres: Postgres, url: str) -> None:
+        self.postgres = postgres
+        self.name = make_url(url).database
+        self.environ = {"DATABASE_URL": url, "PATH": os.environ["PATH"]}
+
+    def sql(self, statement: str) -> list[tuple]:
+        return self.postgres.execute(statement, self.name)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [FLASK, "db", *arguments],
+            cwd=ROOT,
+            env=self.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def flask_db(self, *arguments: str) -> str:
+        """Return what the command printed."""
+        process = self.start(*arguments)
+        stdout, stderr = process.communicate()
+        assert process.returncode == 0, stderr
+        return stdout
+
+    def refusal(self, *arguments: str) -> str:
+        """Return the one line with which the command failed."""
+        process = self.start(*arguments)
+        _, stderr = process.communicate()
+        assert process.returncode == 1, stderr
+        assert "Traceback" not in stderr
+        (line,) = [line for line in stderr.splitlines() if not line.startswith("INFO")]
+        return line
+
+    def columns(self) -> dict[str, tuple]:
+        return {
+            name: rest
+            for name, *rest in self.sql(
+                "SELECT column_name, data_type, character_maximum_length, is_nullable,"
+                " column_default FROM information_schema.columns WHERE table_name = 'todos'"
+            )
+        }
+
+    def indexes_and_constraints(self) -> set[str]:
+        rows = self.sql(
+            "SELECT indexname FROM pg_indexes WHERE tablename = 'todos'"
+            " UNION SELECT conname FROM pg_constraint"
+            " WHERE conrelid = 'todos'::regclass AND contype <> 'n'"
+        )
+        return {name for (name,) in rows}
+
+
+@pytest.fixture
+def database(postgres: Postgres, empty_database: str) -> Database:
+    return Database(postgres, empty_database)
+
+
+TABLE_001 = {
+    "id": ["integer", None, "NO", "nextval('todos_id_seq'::regclass)"],
+    "description": ["character varying", 500, "NO", None],
+    "completed": ["boolean", None, "NO", "false"],
+    "created_at": ["timestamp without time zone", None, "NO", "now()"],
+    "updated_at": ["timestamp without time zone", None, "NO", "now()"],
+}
+TABLE_002 = {
+    **TABLE_001,
+    "created_at": ["timestamp with time zone", None, "NO", "now()"],
+    "updated_at": ["timestamp with time zone", None, "NO", "now()"],
+}
+
+
+def test_each_migration_goes_up_and_down(database: Database) -> None:
+    database.flask_db("upgrade", "001")
+    assert database.columns() == TABLE_001
+    assert database.indexes_and_constraints() == {"pk_todos_id", "ix_todos_id"}
+
+    database.flask_db("upgrade", "002")
+    assert database.columns() == TABLE_002
+    assert database.indexes_and_constraints() == {"pk_todos_id", "ck_todos_description_not_empty"}
+
+    database.flask_db("downgrade", "001")
+    assert database.columns() == TABLE_001
+    assert database.indexes_and_constraints() == {"pk_todos_id", "ix_todos_id"}
+
+    database.flask_db("downgrade", "base")
+    assert database.columns() == {}
+
+
+def test_the_models_are_what_the_migrations_make(database: Database) -> None:
+    assert database.flask_db("current") == ""
+    database.flask_db("upgrade")
+
+    assert "No new upgrade operations detected" in database.flask_db("check")
+    assert database.flask_db("current") == "002 (head)\n"
+    assert database.flask_db("history").startswith("001 -> 002 (head)")
+
+
+def test_an_upgrade_at_the_head_changes_nothing(database: Database) -> None:
+    database.flask_db("upgrade")
+    database.sql("INSERT INTO todos (description) VALUES ('Buy groceries')")
+
+    database.flask_db("upgrade")
+
+    assert database.sql("SELECT id FROM todos") == [(1,)]
+
+
+def test_a_row_inserted_with_plain_sql_is_a_whole_row(database: Database) -> None:
+    database.flask_db("upgrade")
+
+    database.sql("INSERT INTO todos (description) VALUES ('Buy groceries')")
+
+    assert database.sql(
+        "SELECT id, completed, created_at = updated_at, now() - created_at < '1 minute' FROM todos"
+    ) == [(1, False, True, True)]
+
+
+def test_the_database_itself_refuses_an_empty_description(database: Database) -> None:
+    database.flask_db("upgrade")
+
+    with pytest.raises(psycopg2.errors.CheckViolation):
+        database.sql("INSERT INTO todos (description) VALUES ('')")
+
+
+@pytest.mark.parametrize("time_zone", ["UTC", "Asia/Kathmandu", "America/New_York"])
+@pytest.mark.parametrize("version_table", [PREDECESSORS_REVISION, ""], ids=["versioned", "by hand"])
+def test_the_predecessors_database_is_taken_over_as_it_is(
+    database: Database,
+    make_app: Callable[..., Flask],
+    version_table: str,
+    time_zone: str,
+) -> None:
+    database.sql(f"ALTER DATABASE {database.name} SET TimeZone = '{time_zone}'")
+    database.sql(PREDECESSORS_TABLE + version_table + ROWS)
+
+    database.flask_db("upgrade")
+
+    assert database.flask_db("current") == "002 (head)\n"
+    assert database.columns() == TABLE_002
+    client = make_app(DATABASE_URL=database.environ["DATABASE_URL"]).test_client()
+    assert client.get("/api/todos").get_json() == [
+        {
+            "id": 1,
+            "description": "Buy groceries",
+            "completed": False,
+            "created_at": "2025-12-28T10:00:00.123456Z",
+            "updated_at": "2025-12-28T10:00:00.123456Z",
+        },
+        {
+            "id": 2,
+            "description": "   ",
+            "completed": False,
+            "created_at": "2025-06-28T10:00:00.000000Z",
+            "updated_at": "2025-06-29T10:00:00.000000Z",
+        },
+        {
+            "id": 3,
+            "description": " ",
+            "completed": True,
+            "created_at": "2025-03-30T01:30:00.000000Z",
+            "updated_at": "2025-03-30T02:30:00.000000Z",
+        },
+    ]
+    for todo_id in (2, 3):
+        completion = client.patch(f"/api/todos/{todo_id}", json={"completed": True})
+        assert completion.status_code == 200
+        assert client.delete(f"/api/todos/{todo_id}").status_code == 204
+    assert client.post("/api/todos", json={"description": "x"}).get_json()["id"] == 5
+
+
+def test_ids_go_on_after_the_highest_one_where_rows_came_without_the_sequence(
+    database: Database,
+) -> None:
+    database.sql(PREDECESSORS_TABLE + "INSERT INTO todos (id, description) VALUES (41, 'x')")
+
+    database.flask_db("upgrade")
+
+    assert database.sql("INSERT INTO todos (description) VALUES ('y') RETURNING id") == [(42,)]
+
+
+def test_the_way_back_keeps_every_instant(database: Database) -> None:
+    database.sql(f"ALTER DATABASE {database.name} SET TimeZone = 'Asia/Kathmandu'")
+    database.sql(PREDECESSORS_TABLE + PREDECESSORS_REVISION + ROWS)
+    before = database.sql("SELECT id, created_at, updated_at FROM todos")
+
+    database.flask_db("upgrade")
+    database.flask_db("downgrade", "001")
+
+    assert database.sql("SELECT id, created_at, updated_at FROM todos") == before
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ("ALTER TABLE todos ADD priority integer", "priority"),
+        ("ALTER TABLE todos DROP completed", "completed"),
+        ("ALTER TABLE todos ALTER description TYPE text", "description"),
+        ("ALTER TABLE todos ALTER description TYPE varchar(100)", "description"),
+        ("ALTER TABLE todos ALTER id TYPE bigint", "id"),
+        ("ALTER TABLE todos ALTER id DROP DEFAULT", "id"),
+        ("ALTER TABLE todos ALTER completed DROP NOT NULL", "completed"),
+        ("ALTER TABLE todos ALTER completed SET DEFAULT true", "completed"),
+        ("ALTER TABLE todos ALTER created_at TYPE timestamptz", "created_at"),
+        ("ALTER TABLE todos DROP CONSTRAINT pk_todos_id", "primary key"),
+    ],
+)
+@pytest.mark.parametrize("version_table", [PREDECESSORS_REVISION, ""], ids=["versioned", "by hand"])
+def test_a_table_of_any_other_shape_stops_the_upgrade_and_nothing_is_changed(
+    database: Database, version_table: str, change: str, difference: str
+) -> None:
+    database.sql(PREDECESSORS_TABLE + version_table + ROWS + change)
+    before = (database.columns(), database.sql("SELECT * FROM todos"))
+
+    refusal = database.refusal("upgrade")
+
+    assert "todos" in refusal
+    assert f"differs in {difference}." in refusal
+    assert (database.columns(), database.sql("SELECT * FROM todos")) == before
+    assert database.flask_db("current").strip() == ("001" if version_table else "")
+
+
+def test_two_upgrades_at_the_same_moment_both_succeed(database: Database) -> None:
+    database.sql(PREDECESSORS_TABLE + ROWS)
+
+    processes = [database.start("upgrade") for _ in range(2)]
+    results = [(process.communicate()[1], process.returncode) for process in processes]
+
+    assert [status for _, status in results] == [0, 0], results
+    assert database.flask_db("current") == "002 (head)\n"
+
+
+def test_an_upgrade_waits_for_the_one_that_runs(database: Database) -> None:
+    with psycopg2.connect(database.environ["DATABASE_URL"]) as other:
+        other.cursor().execute("SELECT pg_advisory_xact_lock(hashtext('todoapp migrations'))")
+        waiting = database.start("upgrade")
+        wait_until(lambda: database.sql("SELECT 1 FROM pg_locks WHERE NOT granted"))
+        assert database.columns() == {}
+    other.close()
+    waiting.communicate()
+
+    assert waiting.returncode == 0
+    assert database.columns() == TABLE_002
+
+
+def test_a_migration_that_does_not_get_its_lock_gives_up_and_changes_nothing(
+    database: Database,
+) -> None:
+    database.sql(PREDECESSORS_TABLE + PREDECESSORS_REVISION)
+    with psycopg2.connect(database.environ["DATABASE_URL"]) as other:
+        other.cursor().execute("SELECT * FROM todos")
+        refusal = database.refusal("upgrade")
+    other.close()
+
+    assert "Nothing was changed" in refusal
+    assert "lock timeout" in refusal
+    assert database.columns() == TABLE_001
+
+
+def test_without_a_database_the_command_says_so_in_one_line(database: Database) -> None:
+    database.environ["DATABASE_URL"] = "postgresql://ann:s3cret@127.0.0.1:1/todos"
+
+    refusal = database.refusal("upgrade")
+
+    assert "Connection refused" in refusal
+    assert "s3cret" not in refusal
