@@ -34,6 +34,7 @@ forwarded_allow_ips = ""
 # We need no remote control, and it would leave a socket in the home directory.
 control_socket_disable = True
 
+log_level = settings.log_level.upper()
 logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -45,10 +46,10 @@ logconfig_dict = {
             "formatter": "line",
         }
     },
-    "root": {"level": settings.log_level.upper(), "handlers": ["stdout"]},
+    "root": {"level": log_level, "handlers": ["stdout"]},
     "loggers": {
-        "gunicorn.error": {"propagate": True},
-        "gunicorn.access": {"propagate": True},
+        "gunicorn.error": {"level": log_level, "propagate": True},
+        "gunicorn.access": {"level": log_level, "propagate": True},
         "alembic": {"level": "WARNING"},
         "sqlalchemy.engine": {"level": "INFO" if settings.log_sql else "WARNING"},
     },

@@ -8,7 +8,9 @@ from flask import Request, Response
 from flask.json.provider import JSONProvider
 from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+
+from .config import MAX_BODY_KIB
 
 
 class OrjsonProvider(JSONProvider):
@@ -35,10 +37,14 @@ class JSONBodyParser(FlaskParser):
 
         Raises:
             BadRequest: it is not JSON in UTF-8 (RFC 8259).
-            RequestEntityTooLarge: it is longer than MAX_CONTENT_LENGTH.
+            RequestEntityTooLarge: it is longer than MAX_BODY_KIB.
             UnsupportedMediaType: it does not say that it is JSON.
         """
         body = req.get_data()
+        if len(body) > MAX_BODY_KIB * 1024:
+            raise RequestEntityTooLarge
+        if len(body) < (req.content_length or 0):
+            raise BadRequest("Invalid JSON: the body ends before its Content-Length")
         if not body:
             raise BadRequest("Invalid JSON: the body is empty")
         if not req.is_json:

@@ -11,8 +11,8 @@ from sqlalchemy.exc import OperationalError
 
 from .extensions import db, migrate
 
-PATIENCE_SECONDS = 4.5
-"""How long the database may take to answer; we promise a verdict within 5 seconds."""
+PATIENCE_SECONDS = 4
+"""How long the database may take to answer. The promised 5 include the start of Python."""
 
 RETRY_SECONDS = 0.2
 

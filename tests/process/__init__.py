@@ -1,0 +1,1 @@
+"""The real web process, and `make run`, as their users start them."""

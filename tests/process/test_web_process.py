@@ -1,0 +1,327 @@
+"""What an operator and a client can rely on, whatever happens to the process."""
+
+import re
+import signal
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import quote
+
+import flask_migrate
+import psycopg2
+import pytest
+import requests
+from flask import Flask
+
+from dev.postgres import Postgres
+from tests.process.web import PROCFILE, WebProcess, run, serving, started
+from tests.waiting import wait_until
+
+
+def create(web: WebProcess, description: str = "Buy groceries") -> int:
+    """Create a todo on a connection of its own and return its id."""
+    response = web.request("POST", "/api/todos", json={"description": description})
+    assert response.status_code == 201, response.text
+    return response.json()["id"]
+
+
+def descriptions(web: WebProcess) -> list[str]:
+    return [todo["description"] for todo in web.request("GET", "/api/todos").json()]
+
+
+# Starting
+
+
+def test_the_two_commands_of_the_procfile_run_the_service(empty_database: str) -> None:
+    assert PROCFILE == {"release": "flask db upgrade", "web": "gunicorn wsgi:app"}
+    release = run("release", DATABASE_URL=empty_database)
+    assert release.returncode == 0, release.stderr
+
+    with serving(DATABASE_URL=empty_database) as web:
+        create(web)
+        assert descriptions(web) == ["Buy groceries"]
+        assert web.request("GET", "/health").json() == {"status": "healthy"}
+        assert web.terminate() == 0
+
+
+@pytest.mark.parametrize(
+    ("environ", "fault"),
+    [
+        ({}, "DATABASE_URL is not set"),
+        ({"DATABASE_URL": "postgres://ann:s3cret@db:port/todos"}, "DATABASE_URL is malformed"),
+        ({"DATABASE_URL": "mysql://ann:s3cret@db/todos"}, "DATABASE_URL is not for PostgreSQL"),
+        ({"DATABASE_URL": "postgres://db/todos", "WEB_THREADS": "x"}, "WEB_THREADS must be"),
+    ],
+)
+@pytest.mark.parametrize("process_type", ["release", "web"])
+def test_a_wrong_setting_ends_each_command_with_one_line_that_names_it(
+    process_type: str, environ: dict[str, str], fault: str
+) -> None:
+    result = run(process_type, **environ)
+
+    assert result.returncode == 1
+    (line,) = (result.stdout + result.stderr).splitlines()
+    assert line.startswith(f"Configuration error: {fault}")
+    assert "s3cret" not in line
+
+
+def test_without_a_database_it_does_not_start_and_says_which_and_why() -> None:
+    result = run("web", DATABASE_URL="postgres://ann:s3cret@127.0.0.1:1/todos")
+
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Cannot start: the database 127.0.0.1:1/todos does not answer")
+    assert "Connection refused" in line
+    assert "Check DATABASE_URL" in line
+    assert "s3cret" not in line
+    assert "Listening" not in result.stdout
+
+
+def test_with_a_database_that_never_answers_it_does_not_start() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"127.0.0.1:{silent.getsockname()[1]}/todos"
+        result = run("web", DATABASE_URL=f"postgres://ann:s3cret@{place}")
+
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"Cannot start: the database {place} does not answer")
+
+
+@pytest.mark.parametrize("revision", [None, "001"])
+def test_with_an_older_schema_it_does_not_start_and_says_what_to_do(
+    empty_database: str, make_app: Callable[..., Flask], revision: str | None
+) -> None:
+    if revision:
+        with make_app(DATABASE_URL=empty_database).app_context():
+            flask_migrate.upgrade(revision=revision)
+
+    result = run("web", DATABASE_URL=empty_database)
+
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert f"is at revision {revision or 'none'}, the code at 002. Run `flask db upgrade`" in line
+    assert "Listening" not in result.stdout
+
+
+def test_it_waits_for_a_database_that_is_about_to_come(tmp_path: Path) -> None:
+    with Postgres(tmp_path / "postgres").running() as postgres:
+        url = postgres.create_database("todos")
+        assert run("release", DATABASE_URL=url).returncode == 0
+        postgres.stop()
+        with started(DATABASE_URL=url) as web:
+            wait_until(lambda: "Starting gunicorn" in web.output())
+            postgres.start()
+            wait_until(web.serves)
+
+
+def test_no_connection_is_opened_before_the_fork_and_shared_after_it(
+    web: WebProcess, sql: Callable[[str], list[tuple]]
+) -> None:
+    ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'todoapp'"
+    assert sql(f"{ours} AND datname = current_database()") == [(0,)]
+
+
+# Keeping
+
+
+def test_todos_outlive_a_restart_of_the_process(database: str) -> None:
+    with serving(DATABASE_URL=database) as web:
+        todo_id = create(web)
+    with serving(DATABASE_URL=database) as web:
+        assert web.request("GET", f"/api/todos/{todo_id}").ok
+
+
+def test_what_was_acknowledged_outlives_a_crash_of_the_database(tmp_path: Path) -> None:
+    with Postgres(tmp_path / "postgres").running() as postgres:
+        url = postgres.create_database("todos")
+        assert run("release", DATABASE_URL=url).returncode == 0
+        with serving(DATABASE_URL=url) as web:
+            acknowledged = [create(web, f"todo {number}") for number in range(20)]
+            web.request("DELETE", f"/api/todos/{acknowledged.pop()}")
+
+            postgres.kill()
+            during = web.request("GET", "/api/todos")
+            assert (during.status_code, during.headers["Retry-After"]) == (503, "1")
+            postgres.start()
+
+            after = web.request("GET", "/api/todos")
+            assert [todo["id"] for todo in after.json()] == acknowledged
+
+
+def test_200_concurrent_creations_are_200_todos(web: WebProcess) -> None:
+    with ThreadPoolExecutor(max_workers=50) as clients:
+        ids = list(clients.map(lambda number: create(web, f"todo {number}"), range(200)))
+
+    assert sorted(ids) == list(range(1, 201))
+    assert sorted(descriptions(web)) == sorted(f"todo {number}" for number in range(200))
+
+
+def test_concurrent_changes_of_different_fields_all_survive(web: WebProcess) -> None:
+    ids = [create(web) for _ in range(20)]
+    changes = [
+        (todo_id, change)
+        for todo_id in ids
+        for change in ({"description": "Buy milk"}, {"completed": True})
+    ]
+
+    with ThreadPoolExecutor(max_workers=20) as clients:
+        answers = list(
+            clients.map(
+                lambda change: web.request("PATCH", f"/api/todos/{change[0]}", json=change[1]),
+                changes,
+            )
+        )
+
+    assert {answer.status_code for answer in answers} == {200}
+    todos = web.request("GET", "/api/todos").json()
+    assert {(todo["description"], todo["completed"]) for todo in todos} == {("Buy milk", True)}
+    assert len({answer.json()["updated_at"] for answer in answers}) == len(answers)
+
+
+def test_what_one_worker_wrote_every_worker_sees_at_once(web: WebProcess) -> None:
+    for _ in range(20):
+        path = f"/api/todos/{create(web)}"
+        assert {web.request("GET", path).status_code for _ in range(5)} == {200}
+        web.request("DELETE", path)
+        assert {web.request("GET", path).status_code for _ in range(5)} == {404}
+
+
+# Stopping
+
+
+def test_on_sigterm_a_request_under_way_is_finished(
+    web: WebProcess, database: str, sql: Callable[[str], list[tuple]]
+) -> None:
+    path = f"/api/todos/{create(web)}"
+    with ThreadPoolExecutor() as clients:
+        with psycopg2.connect(database) as other:
+            other.cursor().execute("SELECT * FROM todos FOR UPDATE")
+            under_way = clients.submit(web.request, "PATCH", path, json={"completed": True})
+            wait_until(lambda: sql("SELECT 1 FROM pg_locks WHERE NOT granted"))
+            web.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: "Handling signal: term" in web.output())
+        other.close()
+
+        assert under_way.result().json()["completed"] is True
+    assert web.process.wait(timeout=30) == 0
+
+
+def test_on_sigterm_under_load_nothing_that_was_acknowledged_is_lost(
+    web: WebProcess, sql: Callable[[str], list[tuple]]
+) -> None:
+    acknowledged: list[int] = []
+
+    def create_until_it_ends() -> None:
+        with requests.Session() as session:
+            while True:
+                try:
+                    response = session.post(
+                        web.url("/api/todos"), json={"description": "x"}, timeout=30
+                    )
+                except requests.ConnectionError:
+                    return
+                assert response.status_code == 201
+                acknowledged.append(response.json()["id"])
+
+    with ThreadPoolExecutor(max_workers=8) as clients:
+        loads = [clients.submit(create_until_it_ends) for _ in range(8)]
+        wait_until(lambda: len(acknowledged) > 100)
+        assert web.terminate() == 0
+        for load in loads:
+            load.result()
+
+    kept = {todo_id for (todo_id,) in sql("SELECT id FROM todos")}
+    assert set(acknowledged) <= kept
+    assert len(kept) - len(acknowledged) <= 8
+
+
+# Bodies as gunicorn hands them over
+
+
+@pytest.mark.parametrize(
+    ("padding", "status"), [(0, 201), (64 * 1024 - 20, 201), (64 * 1024 - 19, 413)]
+)
+def test_a_chunked_body_has_the_same_limit_as_any_other(
+    web: WebProcess, padding: int, status: int
+) -> None:
+    response = web.request(
+        "POST",
+        "/api/todos",
+        data=iter([b'{"description":', b' "x"}', b" " * padding]),
+        headers={"Content-Type": "application/json"},
+    )
+
+    assert response.status_code == status
+
+
+def test_a_request_that_breaks_off_is_not_applied(web: WebProcess) -> None:
+    with socket.create_connection(("127.0.0.1", web.port)) as connection:
+        connection.sendall(
+            b"POST /api/todos HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b'Content-Length: 100\r\n\r\n{"description": "x"}'
+        )
+        connection.shutdown(socket.SHUT_WR)
+        assert b" 400 " in connection.makefile("rb").readline()
+
+    assert descriptions(web) == []
+
+
+# Logs and proxies
+
+
+def test_each_request_is_one_line_with_method_path_status_and_duration(web: WebProcess) -> None:
+    create(web, "my secret")
+    web.request("GET", "/api/todos/7?search=my+secret")
+    web.request("GET", "/api/" + quote("a\nINFO b"))
+    web.terminate()
+
+    log = web.output()
+    assert re.search(r"INFO POST /api/todos 201 \d+\.\dms$", log, re.MULTILINE)
+    assert re.search(r"INFO GET /api/todos/7 404 \d+\.\dms$", log, re.MULTILINE)
+    assert re.search(r"INFO GET /api/a%0AINFO%20b 404 \d+\.\dms$", log, re.MULTILINE)
+    assert "secret" not in log
+
+
+def test_log_sql_shows_the_statements_and_not_what_people_wrote(database: str) -> None:
+    with serving(DATABASE_URL=database, LOG_SQL="1") as web:
+        create(web, "my secret")
+        web.terminate()
+
+        assert "INSERT INTO todos" in web.output()
+        assert "my secret" not in web.output()
+
+
+def test_a_higher_log_level_keeps_requests_out_of_the_log(database: str) -> None:
+    with serving(DATABASE_URL=database, LOG_LEVEL="warning") as web:
+        create(web)
+        web.terminate()
+
+        assert web.output() == ""
+
+
+FORWARDED = {
+    "X-Forwarded-For": "203.0.113.9, 198.51.100.7",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "todos.example.com",
+}
+
+
+@pytest.mark.parametrize(
+    ("trusted", "seen"),
+    [
+        ("0", {"address": "127.0.0.1", "scheme": "http"}),
+        (
+            "1",
+            {"address": "198.51.100.7", "scheme": "https", "host": "todos.example.com"},
+        ),
+    ],
+)
+def test_the_headers_of_a_proxy_are_believed_only_where_one_is_configured(
+    database: str, trusted: str, seen: dict[str, str]
+) -> None:
+    command = "gunicorn tests.process.echo:app"
+    with serving(command, DATABASE_URL=database, TRUSTED_PROXIES=trusted) as web:
+        client = web.request("GET", "/echo", headers=FORWARDED).json()
+
+        assert client == {"host": f"127.0.0.1:{web.port}", **seen}
