@@ -66,12 +66,9 @@ class Postgres:
         self.log = self.directory / "log"
         self.settings = dict(settings or {})
         self.socket_directory = self.directory
-        if len(os.fsencode(self.directory / ".s.PGSQL.5432")) > SOCKET_PATH_LIMIT:
-            self._short = tempfile.TemporaryDirectory(prefix="todoapp-")
-            self.socket_directory = Path(self._short.name)
 
     def url(self, database: str) -> str:
-        """Return the address of `database`, as DATABASE_URL takes it."""
+        """Return the address of `database` on the server, once it runs, for DATABASE_URL."""
         return f"postgresql://postgres@/{database}?host={self.socket_directory}&port=5432"
 
     def start(self) -> None:
@@ -82,14 +79,17 @@ class Postgres:
         Raises:
             PostgresError: it does not start.
         """
+        if self.is_running():
+            self.socket_directory = Path(self._postmaster()[4])
+            return
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if len(os.fsencode(self.directory / ".s.PGSQL.5432")) > SOCKET_PATH_LIMIT:
+            self.socket_directory = Path(tempfile.mkdtemp(prefix="todoapp-"))
         if os.geteuid() == 0:
             os.chown(self.directory, NOBODY, NOBODY)
             os.chown(self.socket_directory, NOBODY, NOBODY)
         if not self.data.exists():
             self._initialize()
-        if self._pg_ctl("status").returncode == 0:
-            return
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": str(self.socket_directory),
@@ -107,6 +107,9 @@ class Postgres:
         """
         if self._pg_ctl("stop", "--mode=fast").returncode and self.is_running():
             raise PostgresError(f"PostgreSQL does not stop; {self.log} says why")
+        if self.socket_directory != self.directory:
+            shutil.rmtree(self.socket_directory)
+            self.socket_directory = self.directory
 
     def kill(self) -> None:
         """Kill every process of the server at once (SIGKILL), as a crash of the machine would."""
@@ -122,7 +125,7 @@ class Postgres:
 
     def pid(self) -> int:
         """Return the process id of the postmaster, the parent of all the server's processes."""
-        return int((self.data / "postmaster.pid").read_text().splitlines()[0])
+        return int(self._postmaster()[0])
 
     @contextmanager
     def running(self) -> Iterator["Postgres"]:
@@ -169,6 +172,11 @@ class Postgres:
             reason = " ".join(result.stderr.split())
             raise PostgresError(f"PostgreSQL cannot make {self.data}: {reason}")
         unfinished.rename(self.data)
+
+    def _postmaster(self) -> list[str]:
+        # https://www.postgresql.org/docs/current/storage-file-layout.html: the process id, the
+        # data directory, the start time, the port, the socket directory, and more.
+        return (self.data / "postmaster.pid").read_text().splitlines()
 
     def _pg_ctl(self, action: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self._run("pg_ctl", action, f"--pgdata={self.data}", *arguments)

@@ -32,13 +32,9 @@ def main() -> int:
     try:
         if os.environ.get("DATABASE_URL"):
             return serve()
-        with only_process():
-            postgres = Postgres(INSTANCE / "postgres")
-            os.environ["DATABASE_URL"] = postgres.url("todos")
-            check_port(load_config().port)
-            with postgres.running():
-                postgres.create_database("todos")
-                return serve()
+        with only_process(), Postgres(INSTANCE / "postgres").running() as postgres:
+            os.environ["DATABASE_URL"] = postgres.create_database("todos")
+            return serve()
     except KeyboardInterrupt:
         return 0
     except PostgresError as error:
