@@ -88,6 +88,7 @@ class Config:
             "CORS_EXPOSE_HEADERS": EXPOSED_HEADERS,
             "API_TITLE": "Todo API",
             "API_VERSION": "1",
+            "API_SPEC_OPTIONS": {"info": {"description": "Todos, kept in PostgreSQL."}},
             "OPENAPI_VERSION": "3.1.0",
             "OPENAPI_URL_PREFIX": "/",
         }
