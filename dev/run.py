@@ -33,7 +33,9 @@ def main() -> int:
         if os.environ.get("DATABASE_URL"):
             return serve()
         with only_process(), Postgres(INSTANCE / "postgres").running() as postgres:
-            os.environ["DATABASE_URL"] = postgres.create_database("todos")
+            url = postgres.create_database("todos")
+            print(f"PostgreSQL is at {url}", flush=True)
+            os.environ["DATABASE_URL"] = url
             return serve()
     except KeyboardInterrupt:
         return 0
@@ -51,9 +53,8 @@ def serve() -> int:
     with web_process(port) as web:
         if answers(port, web):
             print(
-                f"\n  Todos      http://localhost:{port}/api/todos"
-                f"\n  API        http://localhost:{port}/docs"
-                f"\n  Database   {load_config().database_url.set(drivername='postgresql')!r}"
+                f"\n  Todos  http://localhost:{port}/api/todos"
+                f"\n  API    http://localhost:{port}/docs"
                 "\n  Ctrl-C stops it all.\n",
                 flush=True,
             )
