@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
+import gunicorn.util
+import orjson
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
@@ -71,6 +73,23 @@ class RequestLogger(Logger):  # type: ignore[misc]
 
 
 logger_class = RequestLogger
+
+
+def write_error(client: socket.socket, status: int, reason: str, message: str) -> None:
+    """Answer what is not even HTTP as every failure is answered, and close the connection.
+
+    gunicorn answers these by itself, before the application is asked, and in HTML.
+    """
+    body = orjson.dumps({"detail": message or reason.capitalize()})
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    gunicorn.util.write_nonblock(client, head.encode("latin-1") + body)
+
+
+# There is no setting for it.
+gunicorn.util.write_error = write_error
 
 
 def on_starting(server: Arbiter) -> None:

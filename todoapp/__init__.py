@@ -3,12 +3,10 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from . import errors, health, models, openapi, routes
+from . import errors, health, openapi, routes
 from .config import Config, load_config
 from .extensions import api, cors, db, migrate
 from .json import OrjsonProvider
-
-__all__ = ["create_app", "models"]
 
 
 def create_app(config: Config | None = None) -> Flask:

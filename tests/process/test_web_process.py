@@ -1,5 +1,7 @@
 """What an operator and a client can rely on, whatever happens to the process."""
 
+import http.client
+import json
 import re
 import signal
 import socket
@@ -265,6 +267,29 @@ def test_a_request_that_breaks_off_is_not_applied(web: WebProcess) -> None:
         assert b" 400 " in connection.makefile("rb").readline()
 
     assert descriptions(web) == []
+
+
+@pytest.mark.parametrize(
+    ("request_head", "status"),
+    [
+        (b"GET /api/todos/" + b"9" * 5000 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\n" + b"X: x\r\n" * 200 + b"\r\n", 431),
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nX:\0\r\n\r\n", 400),
+        (b"POST /api/todos HTTP/1.1\r\nTransfer-Encoding: x\r\n\r\n", 501),
+    ],
+)
+def test_what_is_not_even_http_is_answered_in_json_too(
+    web: WebProcess, request_head: bytes, status: int
+) -> None:
+    with socket.create_connection(("127.0.0.1", web.port)) as connection:
+        connection.sendall(request_head)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        body = json.loads(response.read())
+
+    assert (response.status, response.headers["Content-Type"]) == (status, "application/json")
+    assert isinstance(body["detail"], str)
 
 
 # Logs and proxies
