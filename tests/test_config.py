@@ -45,6 +45,8 @@ def test_a_percent_encoded_password_is_decoded() -> None:
         ("s3cret", "is malformed"),
         ("s3cret:s3cret", "is malformed"),
         ("postgres://ann:s3cret@db:port/todos", "is malformed"),
+        ("postgres://ann:p@s3cret@db/todos", "is malformed"),
+        ("postgres://ann:p@s3cret/word?x=y@db/todos", "is malformed"),
         ("postgres://ann:s3cret@db:99999/todos", "is malformed"),
         ("postgres://ann:s3cret@db", "names no database"),
         ("mysql://ann:s3cret@db/todos", "is not for PostgreSQL but for 'mysql'"),
@@ -65,9 +67,11 @@ def test_a_wrong_address_is_one_line_with_its_fault_and_without_the_password(
     assert "s3cret" not in message
 
 
-def test_the_password_is_not_in_the_repr() -> None:
-    config = read()
+@pytest.mark.parametrize("url", [URL, "postgresql://ann@db/todos?password=s3cret"])
+def test_the_password_is_not_in_the_repr(url: str) -> None:
+    config = read(DATABASE_URL=url)
 
+    assert config.database_url.password == "s3cret"
     assert "s3cret" not in repr(config) + str(config) + repr(config.flask_settings())
 
 

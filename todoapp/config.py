@@ -65,7 +65,7 @@ class Config:
             web_concurrency=_whole_number(environ, "WEB_CONCURRENCY", default=2, least=1),
             web_threads=web_threads,
             trusted_proxies=_whole_number(environ, "TRUSTED_PROXIES", default=0),
-            # A connection for each thread: no request waits for one, and none is idle for good.
+            # A connection for each thread, so that no request waits for one.
             db_pool_size=_whole_number(environ, "DB_POOL_SIZE", default=web_threads, least=1),
             db_max_overflow=_whole_number(environ, "DB_MAX_OVERFLOW", default=0),
             db_pool_timeout=_whole_number(environ, "DB_POOL_TIMEOUT", default=3, least=1),
@@ -139,6 +139,9 @@ def _database_url(environ: Mapping[str, str]) -> URL:
         "DATABASE_URL is malformed; expected postgresql://user:password@host:port/name, "
         "with the special characters of the password percent-encoded"
     )
+    # With a second @, one in the password, a part of it would pass for the host.
+    if value.count("@") > 1:
+        raise malformed
     try:
         url = make_url(value)
     except (ArgumentError, ValueError):
@@ -149,6 +152,14 @@ def _database_url(environ: Mapping[str, str]) -> URL:
         raise malformed
     if not url.database:
         raise ConfigError("DATABASE_URL names no database; expected …@host:port/name")
+    return _with_options_of_libpq(url).set(drivername="postgresql+psycopg2")
+
+
+def _with_options_of_libpq(url: URL) -> URL:
+    """Return `url` with a query that libpq understands."""
+    # libpq takes a password there too, but a query is shown as it is.
+    if "password" in url.query:
+        url = url.set(password=str(url.query["password"])).difference_update_query(["password"])
     # asyncpg says ssl= where libpq says sslmode=; the values are the same.
     if "ssl" in url.query:
         url = url.difference_update_query(["ssl"]).update_query_dict({"sslmode": url.query["ssl"]})
@@ -161,7 +172,7 @@ def _database_url(environ: Mapping[str, str]) -> URL:
             ) from None
     if url.query.get("sslmode", "prefer") not in SSL_MODES:
         raise ConfigError(f"DATABASE_URL has an sslmode that is none of {', '.join(SSL_MODES)}")
-    return url.set(drivername="postgresql+psycopg2")
+    return url
 
 
 def _whole_number(
