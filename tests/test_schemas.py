@@ -1,7 +1,7 @@
 """What a request may say."""
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
@@ -10,6 +10,7 @@ from todoapp.schemas import TodoCreateSchema, TodoUpdateSchema
 ANY_TEXT = st.text(st.characters(), max_size=600)  # surrogates and NUL among them
 
 
+@settings(deadline=None)
 @given(ANY_TEXT)
 @example("\0")
 @example("\ud800")
