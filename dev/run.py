@@ -3,6 +3,7 @@
 The database is in instance/ and stays there. With DATABASE_URL set, that one is used instead.
 """
 
+import errno
 import fcntl
 import os
 import signal
@@ -33,29 +34,31 @@ def main() -> int:
         if os.environ.get("DATABASE_URL"):
             return serve()
         with only_process(), Postgres(INSTANCE / "postgres").running() as postgres:
-            url = postgres.create_database("todos")
-            print(f"PostgreSQL is at {url}", flush=True)
-            os.environ["DATABASE_URL"] = url
-            return serve()
+            os.environ["DATABASE_URL"] = postgres.create_database("todos")
+            return serve(f"  Database  {postgres.url('todos')}\n")
     except KeyboardInterrupt:
         return 0
     except PostgresError as error:
         sys.exit(str(error))
 
 
-def serve() -> int:
-    """Run the two commands of the Procfile; return the exit status of the one that ended."""
+def serve(announcement: str = "") -> int:
+    """Run the two commands of the Procfile; return the exit status of the one that ended.
+
+    Args:
+        announcement: what to tell beside the addresses, once it serves.
+    """
     port = load_config().port
-    check_port(port)
+    addresses = free_addresses(port)
     release = subprocess.run([PROGRAMS / "flask", "db", "upgrade"], check=False)
     if release.returncode:
         return release.returncode
-    with web_process(port) as web:
+    with web_process(addresses) as web:
         if answers(port, web):
             print(
-                f"\n  Todos  http://localhost:{port}/api/todos"
-                f"\n  API    http://localhost:{port}/docs"
-                "\n  Ctrl-C stops it all.\n",
+                f"\n  Todos     http://localhost:{port}/api/todos"
+                f"\n  API       http://localhost:{port}/docs"
+                f"\n{announcement}  Ctrl-C stops it all.\n",
                 flush=True,
             )
         return web.wait()
@@ -77,23 +80,29 @@ def only_process() -> Iterator[None]:
         yield
 
 
-def check_port(port: int) -> None:
-    """Exit if another program listens on `port`."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def free_addresses(port: int) -> list[str]:
+    """Return the addresses of this machine, or exit if another program listens on one of them.
+
+    `localhost` is ::1 first for many clients, Node's fetch among them; not every machine has it.
+    """
+    addresses = []
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
         try:
-            probe.bind(("127.0.0.1", port))
+            socket.create_server((host, port), family=family).close()
         except OSError as error:
-            sys.exit(f"Port {port} cannot be used ({error.strerror}); try `make run PORT=8001`")
+            if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                continue
+            sys.exit(
+                f"Port {port} cannot be used ({os.strerror(error.errno or 0)}); "
+                "try another one: `make run PORT=8001`"
+            )
+        addresses.append(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    return addresses
 
 
 @contextmanager
-def web_process(port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Run gunicorn as the Procfile does, for this machine alone; stop it in the end."""
-    addresses = [f"127.0.0.1:{port}"]
-    if socket.has_dualstack_ipv6():
-        # `localhost` is this one first for many clients, Node's fetch among them.
-        addresses.append(f"[::1]:{port}")
+def web_process(addresses: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run gunicorn as the Procfile does, but for this machine alone; stop it in the end."""
     binds = [word for address in addresses for word in ("--bind", address)]
     # In a process group of its own: Ctrl-C is for us, and we let it finish its requests.
     web = subprocess.Popen([PROGRAMS / "gunicorn", "wsgi:app", *binds], process_group=0)

@@ -7,8 +7,9 @@ from alembic import context
 from alembic.util import CommandError
 from flask import current_app
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
+from todoapp.database import reason
 from todoapp.extensions import db
 
 # A migration that waits for a lock makes every request queue behind it, so it soon gives up.
@@ -33,7 +34,7 @@ def run_migrations() -> None:
     """Run what the command asked for, in one transaction.
 
     Raises:
-        CommandError: the database cannot be reached, or a table stayed locked.
+        CommandError: the database cannot be reached, or refuses, or a table stayed locked.
     """
     # The service's connections commit by themselves; a migration is applied whole or not at all.
     engine = db.engine.execution_options(isolation_level="READ COMMITTED")
@@ -48,12 +49,11 @@ def run_migrations() -> None:
             )
             with context.begin_transaction():
                 context.run_migrations()
-    except OperationalError as error:
-        reason = " ".join(str(error.orig).split())
-        raise CommandError(f"Nothing was changed. The database says: {reason}") from error
+    except DBAPIError as error:
+        raise CommandError(f"Nothing was changed. The database says: {reason(error)}") from error
 
 
 if context.is_offline_mode():
     raise CommandError("The migrations look at the database they change: there is no --sql.")
-fileConfig(context.config.config_file_name, disable_existing_loggers=False)
+fileConfig(str(context.config.config_file_name), disable_existing_loggers=False)
 run_migrations()

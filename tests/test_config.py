@@ -33,6 +33,10 @@ def test_a_socket_can_be_named_as_the_host() -> None:
     assert (url.database, dict(url.query)) == ("todos", {"host": "/run/postgresql"})
 
 
+def test_white_space_around_the_address_is_not_a_part_of_it() -> None:
+    assert read(DATABASE_URL=f" {URL}\n") == read()
+
+
 def test_a_percent_encoded_password_is_decoded() -> None:
     assert read(DATABASE_URL="postgres://ann:p%40ss%2F@db/todos").database_url.password == "p@ss/"
 
@@ -48,6 +52,11 @@ def test_a_percent_encoded_password_is_decoded() -> None:
         ("postgres://ann:p@s3cret@db/todos", "is malformed"),
         ("postgres://ann:p@s3cret/word?x=y@db/todos", "is malformed"),
         ("postgres://ann:s3cret@db:99999/todos", "is malformed"),
+        ("postgres://ann:s3cret%00@db/todos", "is malformed"),
+        ("postgres://ann:s3cret\n@db/todos", "is malformed"),
+        ("postgres://ann:s3cret\udcff@db/todos", "is malformed"),
+        (f"{URL}?port=s3cret", "is malformed"),
+        (f"{URL}?dsn=s3cret", "has an option that libpq does not know: 'dsn'"),
         ("postgres://ann:s3cret@db", "names no database"),
         ("mysql://ann:s3cret@db/todos", "is not for PostgreSQL but for 'mysql'"),
         ("sqlite:///s3cret.db", "is not for PostgreSQL but for 'sqlite'"),
@@ -108,6 +117,8 @@ def test_the_defaults_fit_a_plan_of_twenty_connections_during_a_deploy() -> None
         ("CORS_ORIGINS", "example.com"),
         ("CORS_ORIGINS", "https://example.com/"),
         ("CORS_ORIGINS", "https://*.example.com"),
+        ("CORS_ORIGINS", "https://a.example$"),
+        ("CORS_ORIGINS", "http://[::1]:3000"),
     ],
 )
 def test_a_wrong_value_is_one_line_that_names_the_variable_and_the_value(

@@ -75,6 +75,14 @@ def test_the_configured_origins_replace_the_local_ones(make_app: Callable[..., F
     assert allowed("http://localhost:3000") is None
 
 
+def test_an_origin_is_no_pattern(make_app: Callable[..., Flask]) -> None:
+    app = make_app(DATABASE_URL="postgresql://db/todos", CORS_ORIGINS="https://a.example")
+
+    response = app.test_client().get("/health/live", headers={"Origin": "https://aXexample"})
+
+    assert "Access-Control-Allow-Origin" not in response.headers
+
+
 def test_no_configured_origin_means_that_none_is_allowed(make_app: Callable[..., Flask]) -> None:
     client = make_app(DATABASE_URL="postgresql://db/todos", CORS_ORIGINS="").test_client()
 

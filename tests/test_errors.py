@@ -1,12 +1,13 @@
 """Failures of the service itself: what the client is told, and what not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from todoapp import service
 from todoapp.extensions import db
 
 UNREACHABLE = "postgresql://ann:s3cret@127.0.0.1:1/todos"
@@ -39,9 +40,7 @@ def test_the_log_says_why_the_database_is_unavailable_but_not_the_password(
     assert "\n" not in record.message
 
 
-def test_a_locked_table_is_a_503_and_nothing_is_half_done(
-    client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_locked_table_is_a_503_and_nothing_is_half_done(client: FlaskClient, app: Flask) -> None:
     client.post("/api/todos", json={"description": "Buy groceries"})
     with app.app_context():
         other = db.engine.connect().execution_options(isolation_level="READ COMMITTED")
@@ -80,16 +79,81 @@ def test_a_connection_that_broke_while_it_was_idle_is_not_the_clients_problem(
     assert client.get("/api/todos").status_code == 200
 
 
-def test_an_error_that_nobody_foresaw_is_a_500_without_details(
-    make_app: Callable[..., Flask],
-    empty_database: str,
-    caplog: pytest.LogCaptureFixture,
+@pytest.fixture
+def refusing(app: Flask, sql: Callable[..., Any]) -> Iterator[Callable[[str], None]]:
+    """Make the database refuse every new todo with a SQLSTATE, as a real fault would."""
+
+    def refuse(sqlstate: str) -> None:
+        sql(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            f" RAISE 'refused' USING ERRCODE = '{sqlstate}', DETAIL = NEW.description; END $$;"
+            "CREATE TRIGGER refuse BEFORE INSERT ON todos FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+
+    yield refuse
+    sql("DROP FUNCTION refuse CASCADE")
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "detail"),
+    [
+        ("08006", "The database is unavailable"),  # connection failure
+        ("25006", "The database is read-only"),  # read-only transaction
+        ("53100", "The database is full"),  # disk full
+        ("53200", "The database is overloaded"),  # out of memory
+        ("53300", "The database is overloaded"),  # too many connections
+        ("55P03", "The database took too long"),  # lock not available
+        ("57014", "The database took too long"),  # query canceled
+        ("57P01", "The database is unavailable"),  # admin shutdown
+        ("58030", "The database is unavailable"),  # input/output error
+    ],
+)
+def test_what_the_database_cannot_do_now_is_a_503_that_says_so(
+    client: FlaskClient, refusing: Callable[[str], None], sqlstate: str, detail: str
 ) -> None:
-    client = make_app(DATABASE_URL=empty_database).test_client()  # no migration, so no table
+    refusing(sqlstate)
+
+    response = client.post("/api/todos", json={"description": "x"})
+
+    assert (response.status_code, response.get_json()) == (503, {"detail": detail})
+    assert int(response.headers["Retry-After"]) > 0
+    assert client.get("/api/todos").get_json() == []
+
+
+def test_an_error_that_nobody_foresaw_is_a_500_without_details(
+    client: FlaskClient, refusing: Callable[[str], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    refusing("23514")  # check violation
 
     response = client.post("/api/todos", json={"description": "my secret"})
 
     assert response.status_code == 500
     assert response.get_json() == {"detail": "Internal server error"}
-    assert "UndefinedTable" in caplog.text
+    assert "23514 refused" in caplog.text
+    assert "service.py" in caplog.text
     assert "my secret" not in caplog.text
+
+
+def test_an_error_of_our_own_is_a_500_and_its_traceback_is_logged(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    monkeypatch.setattr(service, "list_todos", fail)
+
+    response = client.get("/api/todos")
+
+    assert response.status_code == 500
+    assert response.get_json() == {"detail": "Internal server error"}
+    assert "ZeroDivisionError: a fault of ours" in caplog.text
+
+
+def test_the_database_gives_up_before_the_client_does(app: Flask) -> None:
+    with app.app_context(), db.engine.connect() as connection:
+        limits = [
+            connection.exec_driver_sql(f"SHOW {name}").scalar()
+            for name in ("statement_timeout", "lock_timeout")
+        ]
+
+    assert limits == ["10s", "3s"]

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import flask_migrate
 import psycopg2
 import pytest
 from flask import Flask
@@ -65,14 +66,14 @@ class Database:
     def flask_db(self, *arguments: str) -> str:
         """Return what the command printed."""
         process = self.start(*arguments)
-        stdout, stderr = process.communicate()
+        stdout, stderr = process.communicate(timeout=60)
         assert process.returncode == 0, stderr
         return stdout
 
     def refusal(self, *arguments: str) -> str:
         """Return the one line with which the command failed."""
         process = self.start(*arguments)
-        _, stderr = process.communicate()
+        _, stderr = process.communicate(timeout=60)
         assert process.returncode == 1, stderr
         assert "Traceback" not in stderr
         (line,) = [line for line in stderr.splitlines() if not line.startswith("INFO")]
@@ -175,7 +176,8 @@ def test_the_predecessors_database_is_taken_over_as_it_is(
     version_table: str,
     time_zone: str,
 ) -> None:
-    database.sql(f"ALTER DATABASE {database.name} SET TimeZone = '{time_zone}'")
+    # As an operator would set it, and stronger than the server's.
+    database.environ["DATABASE_URL"] += f"&options=-c%20timezone%3D{time_zone}"
     database.sql(PREDECESSORS_TABLE + version_table + ROWS)
 
     database.flask_db("upgrade")
@@ -223,8 +225,67 @@ def test_ids_go_on_after_the_highest_one_where_rows_came_without_the_sequence(
     assert database.sql("INSERT INTO todos (description) VALUES ('y') RETURNING id") == [(42,)]
 
 
+def test_a_table_made_by_hand_may_lack_the_second_index_and_name_its_key_otherwise(
+    database: Database,
+) -> None:
+    database.sql(PREDECESSORS_TABLE + ROWS)
+    database.sql("DROP INDEX ix_todos_id; ALTER INDEX pk_todos_id RENAME TO todos_pkey")
+
+    database.flask_db("upgrade")
+
+    assert database.columns() == TABLE_002
+
+
+def test_a_migration_that_fails_halfway_changes_nothing(database: Database) -> None:
+    database.sql(PREDECESSORS_TABLE + PREDECESSORS_REVISION + ROWS)
+    database.sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE 'not today'; END $$;"
+        "CREATE TRIGGER refuse BEFORE UPDATE ON todos FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+
+    refusal = database.refusal("upgrade")
+
+    assert refusal.endswith("Nothing was changed. The database says: not today")
+    assert database.columns() == TABLE_001
+    assert database.indexes_and_constraints() == {"pk_todos_id", "ix_todos_id"}
+    assert database.flask_db("current") == "001\n"
+
+
+def test_a_role_without_the_right_to_migrate_is_told_so_in_one_line(
+    database: Database,
+) -> None:
+    database.sql(
+        "CREATE TABLE todos (); DO $$ BEGIN CREATE ROLE guest LOGIN;"
+        " EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+    )
+    database.environ["DATABASE_URL"] = database.environ["DATABASE_URL"].replace(
+        "postgres@", "guest@"
+    )
+
+    assert "permission denied" in database.refusal("upgrade")
+
+
+def test_a_version_without_its_table_is_told_in_one_line(database: Database) -> None:
+    database.sql(PREDECESSORS_REVISION)
+
+    assert "table todos is not there" in database.refusal("upgrade")
+
+
+def test_an_upgrade_within_a_process_leaves_no_lock_behind(
+    database: Database, make_app: Callable[..., Flask]
+) -> None:
+    with make_app(DATABASE_URL=database.environ["DATABASE_URL"]).app_context():
+        flask_migrate.upgrade()
+
+        assert database.sql(
+            "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database"
+            " WHERE locktype = 'advisory' AND datname = current_database()"
+        ) == [(0,)]
+
+
 def test_the_way_back_keeps_every_instant(database: Database) -> None:
-    database.sql(f"ALTER DATABASE {database.name} SET TimeZone = 'Asia/Kathmandu'")
+    database.environ["DATABASE_URL"] += "&options=-c%20timezone%3DAsia/Kathmandu"
     database.sql(PREDECESSORS_TABLE + PREDECESSORS_REVISION + ROWS)
     before = database.sql("SELECT id, created_at, updated_at FROM todos")
 
@@ -246,7 +307,11 @@ def test_the_way_back_keeps_every_instant(database: Database) -> None:
         ("ALTER TABLE todos ALTER completed DROP NOT NULL", "completed"),
         ("ALTER TABLE todos ALTER completed SET DEFAULT true", "completed"),
         ("ALTER TABLE todos ALTER created_at TYPE timestamptz", "created_at"),
-        ("ALTER TABLE todos DROP CONSTRAINT pk_todos_id", "primary key"),
+        ("ALTER TABLE todos DROP CONSTRAINT pk_todos_id", "its primary key"),
+        ("ALTER SEQUENCE todos_id_seq OWNED BY NONE", "the sequence of its ids"),
+        ("ALTER TABLE todos ADD CONSTRAINT short CHECK (length(description) < 50)", "short"),
+        ("CREATE UNIQUE INDEX once ON todos (description)", "once"),
+        ("ALTER TABLE todos ADD CONSTRAINT own FOREIGN KEY (id) REFERENCES todos", "own"),
     ],
 )
 @pytest.mark.parametrize("version_table", [PREDECESSORS_REVISION, ""], ids=["versioned", "by hand"])
@@ -264,26 +329,29 @@ def test_a_table_of_any_other_shape_stops_the_upgrade_and_nothing_is_changed(
     assert database.flask_db("current").strip() == ("001" if version_table else "")
 
 
-def test_two_upgrades_at_the_same_moment_both_succeed(database: Database) -> None:
+def test_two_upgrades_at_the_same_moment_take_turns_and_both_succeed(database: Database) -> None:
     database.sql(PREDECESSORS_TABLE + ROWS)
+    # However long it takes: neither may give up for the timeouts of its connection.
+    database.environ["DATABASE_URL"] += (
+        "&options=-c%20lock_timeout%3D50ms%20-c%20statement_timeout%3D50ms"
+    )
+    with psycopg2.connect(database.postgres.url(database.name)) as third:
+        third.cursor().execute("SELECT pg_advisory_xact_lock(hashtext('todoapp migrations'))")
+        upgrades = [database.start("upgrade") for _ in range(2)]
+        wait_until(
+            lambda: (
+                database.sql(
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                    " AND wait_event = 'advisory' AND clock_timestamp() - query_start > '100ms'"
+                )
+                == [(2,)]
+            )
+        )
+        assert database.columns() == TABLE_001
+    third.close()
 
-    processes = [database.start("upgrade") for _ in range(2)]
-    results = [(process.communicate()[1], process.returncode) for process in processes]
-
+    results = [(upgrade.communicate(timeout=60)[1], upgrade.returncode) for upgrade in upgrades]
     assert [status for _, status in results] == [0, 0], results
-    assert database.flask_db("current") == "002 (head)\n"
-
-
-def test_an_upgrade_waits_for_the_one_that_runs(database: Database) -> None:
-    with psycopg2.connect(database.environ["DATABASE_URL"]) as other:
-        other.cursor().execute("SELECT pg_advisory_xact_lock(hashtext('todoapp migrations'))")
-        waiting = database.start("upgrade")
-        wait_until(lambda: database.sql("SELECT 1 FROM pg_locks WHERE NOT granted"))
-        assert database.columns() == {}
-    other.close()
-    waiting.communicate()
-
-    assert waiting.returncode == 0
     assert database.columns() == TABLE_002
 
 

@@ -73,7 +73,8 @@ def test_a_new_todo_must_have_a_description_and_may_be_completed(
     schema = components["schemas"]["TodoCreate"]
 
     assert schema["required"] == ["description"]
-    assert schema["properties"]["completed"] == {"type": "boolean", "default": False}
+    completed = schema["properties"]["completed"]
+    assert (completed["type"], completed["default"]) == ("boolean", False)
 
 
 def test_a_todo_has_all_of_its_five_fields(components: dict[str, Any]) -> None:
@@ -93,6 +94,12 @@ def test_every_failure_is_described_with_its_body_and_an_example(
         schema = components["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
         assert schema["required"] == ["detail"]
         assert isinstance(content["example"]["detail"], str)
+
+
+def test_every_field_is_described_with_an_example(components: dict[str, Any]) -> None:
+    for name in ("Todo", "TodoCreate", "TodoUpdate"):
+        for field in components["schemas"][name]["properties"].values():
+            assert "example" in field
 
 
 def test_nothing_is_described_that_is_not_there(description: dict[str, Any]) -> None:

@@ -128,6 +128,14 @@ def test_every_action_is_one_statement_without_begin_and_commit(statements: list
     assert verbs == ["INSERT", "SELECT", "UPDATE", "SELECT", "DELETE"]
 
 
+def test_for_what_can_be_no_id_the_database_is_not_asked(statements: list[str]) -> None:
+    for todo_id in (-1, 0, 2**31, 10**20):
+        with pytest.raises(TodoNotFound):
+            service.get_todo(todo_id)
+
+    assert statements == []
+
+
 def test_no_connection_is_held_after_an_action() -> None:
     service.create_todo(description="Buy groceries")
 

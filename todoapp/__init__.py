@@ -5,6 +5,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from . import errors, health, openapi, routes
 from .config import Config, load_config
+from .database import engine_options
 from .extensions import api, cors, db, migrate
 from .json import OrjsonProvider
 
@@ -18,7 +19,9 @@ def create_app(config: Config | None = None) -> Flask:
     """
     config = config or load_config()
     app = Flask(__name__)
-    app.config.from_mapping(config.flask_settings())
+    app.config.from_mapping(
+        config.flask_settings(), SQLALCHEMY_ENGINE_OPTIONS=engine_options(config)
+    )
     app.json = OrjsonProvider(app)
     # A path with and without its trailing slash is the same resource, with no redirect.
     app.url_map.strict_slashes = False

@@ -1,23 +1,30 @@
 """Every failure becomes {"detail": …}; here alone is decided which status it gets."""
 
+import traceback
+
 from flask import Flask, Response, current_app, jsonify
 from marshmallow import ValidationError
-from psycopg2 import errorcodes
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 
 from .config import MAX_BODY_KIB
+from .database import reason
 from .service import TodoNotFound
 
 RETRY_AFTER_SECONDS = 1
 
-# https://www.postgresql.org/docs/current/errcodes-appendix.html
-DATABASE_DETAILS = {
-    errorcodes.DISK_FULL: "The database is full",
-    errorcodes.LOCK_NOT_AVAILABLE: "The database took too long",
-    errorcodes.QUERY_CANCELED: "The database took too long",
-    errorcodes.TOO_MANY_CONNECTIONS: "The database is overloaded",
+# What passes by itself or by an operator's hand, by the SQLSTATE or its class. All else is a
+# fault of ours: https://www.postgresql.org/docs/current/errcodes-appendix.html
+UNAVAILABLE = {
+    "08": "The database is unavailable",  # connection exception
+    "25006": "The database is read-only",
+    "53": "The database is overloaded",  # insufficient resources
+    "53100": "The database is full",
+    "55P03": "The database took too long",  # a lock
+    "57": "The database is unavailable",  # operator intervention
+    "57014": "The database took too long",  # a statement
+    "58": "The database is unavailable",  # system error
 }
 
 
@@ -26,8 +33,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, handle_http_exception)
     app.register_error_handler(ValidationError, handle_validation_error)
     app.register_error_handler(TodoNotFound, handle_todo_not_found)
-    app.register_error_handler(OperationalError, handle_database_error)
-    app.register_error_handler(InterfaceError, handle_database_error)
+    app.register_error_handler(DBAPIError, handle_database_error)
     app.register_error_handler(PoolTimeoutError, handle_pool_timeout)
 
 
@@ -64,10 +70,17 @@ def handle_todo_not_found(error: TodoNotFound) -> Response:
 
 
 def handle_database_error(error: DBAPIError) -> Response:
-    """The database cannot be reached, or cannot do it now. The log has its own words."""
-    current_app.logger.warning("Database: %s", " ".join(str(error.orig).split()))
-    sqlstate = getattr(error.orig, "pgcode", None) or errorcodes.CONNECTION_EXCEPTION
-    return _unavailable(DATABASE_DETAILS.get(sqlstate, "The database is unavailable"))
+    """What the database refuses. The log has its own words, but none of DETAIL, which has ours."""
+    # An error without a SQLSTATE is psycopg2's own: there is no connection, or there was one.
+    sqlstate = getattr(error.orig, "pgcode", None) or "08000"
+    message = reason(error)
+    detail = UNAVAILABLE.get(sqlstate) or UNAVAILABLE.get(sqlstate[:2])
+    if detail:
+        current_app.logger.warning("Database: %s", message)
+        return _unavailable(detail)
+    where = "".join(traceback.format_tb(error.__traceback__))
+    current_app.logger.error("Database: %s %s\n%s", sqlstate, message, where)
+    return handle_http_exception(InternalServerError())
 
 
 def handle_pool_timeout(error: PoolTimeoutError) -> Response:

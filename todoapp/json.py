@@ -6,9 +6,15 @@ from typing import Any, NoReturn
 import orjson
 from flask import Request, Response
 from flask.json.provider import JSONProvider
+from gunicorn.http.errors import ParseException
 from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    ClientDisconnected,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
 
 from .config import MAX_BODY_KIB
 
@@ -40,11 +46,14 @@ class JSONBodyParser(FlaskParser):
             RequestEntityTooLarge: it is longer than MAX_BODY_KIB.
             UnsupportedMediaType: it does not say that it is JSON.
         """
-        body = req.get_data()
+        try:
+            body = req.get_data()
+        except (ClientDisconnected, ParseException) as error:
+            raise BadRequest("Invalid JSON: the body breaks off") from error
         if len(body) > MAX_BODY_KIB * 1024:
             raise RequestEntityTooLarge
         if len(body) < (req.content_length or 0):
-            raise BadRequest("Invalid JSON: the body ends before its Content-Length")
+            raise BadRequest("Invalid JSON: the body breaks off")
         if not body:
             raise BadRequest("Invalid JSON: the body is empty")
         if not req.is_json:

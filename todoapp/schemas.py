@@ -20,9 +20,7 @@ class Boolean(fields.Boolean):
 class Timestamp(fields.DateTime):
     """An instant as RFC 3339 has it: in UTC, with six fractional digits and `Z`."""
 
-    def _serialize(self, value: datetime | None, *args: Any, **kwargs: Any) -> str | None:
-        if value is None:
-            return None
+    def _serialize(self, value: datetime, *args: Any, **kwargs: Any) -> str:  # type: ignore[override]
         utc = value.astimezone(UTC).replace(tzinfo=None)
         return utc.isoformat(timespec="microseconds") + "Z"
 
@@ -61,7 +59,11 @@ def description_field(**kwargs: Any) -> fields.String:
 def completed_field(**kwargs: Any) -> Boolean:
     """The state of a todo in a request."""
     message = "completed must be true or false"
-    return Boolean(error_messages={"invalid": message, "null": message}, **kwargs)
+    return Boolean(
+        error_messages={"invalid": message, "null": message},
+        metadata={"example": True},
+        **kwargs,
+    )
 
 
 class RequestSchema(Schema):

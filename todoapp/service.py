@@ -17,7 +17,7 @@ TodoRow = Row[int, str, bool, datetime, datetime]
 """A todo as it was read: `id`, `description`, `completed`, `created_at`, `updated_at`."""
 
 MAX_ID = 2**31 - 1
-"""The largest value of PostgreSQL's `integer`, the type of `Todo.id`."""
+"""The largest `integer` of PostgreSQL. Asked for a larger one, it would read the whole table."""
 
 COLUMNS = (Todo.id, Todo.description, Todo.completed, Todo.created_at, Todo.updated_at)
 

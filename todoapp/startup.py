@@ -7,11 +7,13 @@ import time
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError
 
+from .database import reason
 from .extensions import db, migrate
 
-PATIENCE_SECONDS = 4
+PATIENCE_SECONDS = 3.5
 """How long the database may take to answer. The promised 5 include the start of Python."""
 
 RETRY_SECONDS = 0.2
@@ -24,9 +26,7 @@ def check_database(app: Flask) -> None:
     one line: which database, what is wrong with it, what to do.
     """
     with app.app_context():
-        url = db.engine.url
-    place = f"{url.host or url.query.get('host')}:{url.port or 5432}/{url.database}"
-
+        place = _place(db.engine.url)
     answer = _Answer(app)
     answer.start()
     answer.join(PATIENCE_SECONDS)
@@ -35,13 +35,21 @@ def check_database(app: Flask) -> None:
             f"Cannot start: the database {place} does not answer ({answer.reason}). "
             "Check DATABASE_URL, and that PostgreSQL runs and lets us in."
         )
-    expected = set(ScriptDirectory(migrate.directory).get_heads())
+    migrations = ScriptDirectory(migrate.directory)
+    known = {script.revision for script in migrations.walk_revisions()}
+    expected = set(migrations.get_heads())
     if answer.revisions != expected:
+        newer = not answer.revisions <= known
         sys.exit(
             f"Cannot start: the schema of the database {place} is at revision "
             f"{', '.join(answer.revisions) or 'none'}, the code at {', '.join(expected)}. "
-            "Run `flask db upgrade`."
+            + ("Deploy the code that has this revision." if newer else "Run `flask db upgrade`.")
         )
+
+
+def _place(url: URL) -> str:
+    host = url.host or url.query.get("host") or "localhost"
+    return f"{host}:{url.port or url.query.get('port') or 5432}/{url.database}"
 
 
 class _Answer(threading.Thread):
@@ -60,7 +68,7 @@ class _Answer(threading.Thread):
                     with db.engine.connect() as connection:
                         context = MigrationContext.configure(connection)
                         self.revisions = set(context.get_current_heads())
-                except OperationalError as error:
-                    self.reason = " ".join(str(error.orig).split())
+                except DBAPIError as error:
+                    self.reason = reason(error)
                     time.sleep(RETRY_SECONDS)
             db.engine.dispose()

@@ -4,6 +4,8 @@ from flask import Response, jsonify, request
 
 from wsgi import app
 
+print("The application is loaded.", flush=True)
+
 
 @app.get("/echo")
 def echo() -> Response:

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import flask_migrate
+import psutil
 import psycopg2
 import pytest
 import requests
@@ -30,6 +31,17 @@ def create(web: WebProcess, description: str = "Buy groceries") -> int:
 
 def descriptions(web: WebProcess) -> list[str]:
     return [todo["description"] for todo in web.request("GET", "/api/todos").json()]
+
+
+def exchange(web: WebProcess, request: bytes) -> tuple[int, dict[str, str]]:
+    """Send bytes that need not be HTTP, and return the status and the JSON of the answer."""
+    with socket.create_connection(("127.0.0.1", web.port)) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        assert response.headers["Content-Type"] == "application/json"
+        return response.status, json.loads(response.read())
 
 
 # Starting
@@ -106,6 +118,27 @@ def test_with_an_older_schema_it_does_not_start_and_says_what_to_do(
     assert "Listening" not in result.stdout
 
 
+def test_with_a_newer_schema_it_does_not_start_and_says_what_to_do(
+    database: str, sql: Callable[[str], list[tuple]]
+) -> None:
+    sql("UPDATE alembic_version SET version_num = '999'")
+
+    line = run("web", DATABASE_URL=database).stderr
+
+    assert "is at revision 999, the code at 002. Deploy the code that has this revision" in line
+
+
+def test_with_a_role_that_may_not_look_it_does_not_start_and_says_so(
+    database: str, sql: Callable[[str], list[tuple]]
+) -> None:
+    sql("DO $$ BEGIN CREATE ROLE guest LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+
+    result = run("web", DATABASE_URL=database.replace("postgres@", "guest@"))
+
+    (line,) = result.stderr.splitlines()
+    assert "permission denied for table alembic_version" in line
+
+
 def test_it_waits_for_a_database_that_is_about_to_come(tmp_path: Path) -> None:
     with Postgres(tmp_path / "postgres").running() as postgres:
         url = postgres.create_database("todos")
@@ -124,12 +157,35 @@ def test_no_connection_is_opened_before_the_fork_and_shared_after_it(
     assert sql(f"{ours} AND datname = current_database()") == [(0,)]
 
 
+def test_the_application_is_loaded_once_for_all_workers(database: str) -> None:
+    with serving(ECHO, DATABASE_URL=database, WEB_CONCURRENCY="3") as web:
+        wait_until(lambda: web.output().count("Booting worker") == 3)
+
+        assert web.output().count("The application is loaded.") == 1
+
+
+def test_it_leaves_nothing_in_the_home_directory(database: str, tmp_path: Path) -> None:
+    with serving(DATABASE_URL=database, HOME=str(tmp_path)):
+        assert list(tmp_path.iterdir()) == []
+
+
 # Keeping
 
 
 def test_todos_outlive_a_restart_of_the_process(database: str) -> None:
     with serving(DATABASE_URL=database) as web:
         todo_id = create(web)
+    with serving(DATABASE_URL=database) as web:
+        assert web.request("GET", f"/api/todos/{todo_id}").ok
+
+
+def test_what_was_acknowledged_outlives_a_kill_of_the_process(database: str) -> None:
+    with serving(DATABASE_URL=database) as web:
+        todo_id = create(web)
+        family = psutil.Process(web.process.pid).children()
+        web.process.kill()
+        web.process.wait()
+        psutil.wait_procs(family)  # a worker whose master is gone ends by itself
     with serving(DATABASE_URL=database) as web:
         assert web.request("GET", f"/api/todos/{todo_id}").ok
 
@@ -257,16 +313,23 @@ def test_a_chunked_body_has_the_same_limit_as_any_other(
     assert response.status_code == status
 
 
-def test_a_request_that_breaks_off_is_not_applied(web: WebProcess) -> None:
-    with socket.create_connection(("127.0.0.1", web.port)) as connection:
-        connection.sendall(
-            b"POST /api/todos HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-            b'Content-Length: 100\r\n\r\n{"description": "x"}'
-        )
-        connection.shutdown(socket.SHUT_WR)
-        assert b" 400 " in connection.makefile("rb").readline()
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b'Content-Length: 100\r\n\r\n{"description": "x"}',
+        b'Transfer-Encoding: chunked\r\n\r\n14\r\n{"description": "x"}\r\n',
+        b'Transfer-Encoding: chunked\r\n\r\n14\r\n{"description": "x"}',
+        b'Transfer-Encoding: chunked\r\n\r\nzz\r\n{"description": "x"}',
+    ],
+    ids=["short", "no last chunk", "no end of chunk", "no size"],
+)
+def test_a_body_that_breaks_off_is_refused_and_not_applied(web: WebProcess, rest: bytes) -> None:
+    head = b"POST /api/todos HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    status, answer = exchange(web, head + rest)
 
+    assert (status, answer) == (400, {"detail": "Invalid JSON: the body breaks off"})
     assert descriptions(web) == []
+    assert "Traceback" not in web.output()
 
 
 @pytest.mark.parametrize(
@@ -282,14 +345,10 @@ def test_a_request_that_breaks_off_is_not_applied(web: WebProcess) -> None:
 def test_what_is_not_even_http_is_answered_in_json_too(
     web: WebProcess, request_head: bytes, status: int
 ) -> None:
-    with socket.create_connection(("127.0.0.1", web.port)) as connection:
-        connection.sendall(request_head)
-        response = http.client.HTTPResponse(connection)
-        response.begin()
-        body = json.loads(response.read())
+    answered, answer = exchange(web, request_head)
 
-    assert (response.status, response.headers["Content-Type"]) == (status, "application/json")
-    assert isinstance(body["detail"], str)
+    assert answered == status
+    assert isinstance(answer["detail"], str)
 
 
 # Logs and proxies
@@ -325,6 +384,7 @@ def test_a_higher_log_level_keeps_requests_out_of_the_log(database: str) -> None
         assert web.output() == ""
 
 
+ECHO = "gunicorn tests.process.echo:app"
 FORWARDED = {
     "X-Forwarded-For": "203.0.113.9, 198.51.100.7",
     "X-Forwarded-Proto": "https",
@@ -345,7 +405,8 @@ FORWARDED = {
 def test_the_headers_of_a_proxy_are_believed_only_where_one_is_configured(
     database: str, trusted: str, seen: dict[str, str]
 ) -> None:
-    command = "gunicorn tests.process.echo:app"
+    # On an address of IPv4 alone, gunicorn by itself would believe a proxy on 127.0.0.1.
+    command = f"{ECHO} --bind 127.0.0.1:{{port}}"
     with serving(command, DATABASE_URL=database, TRUSTED_PROXIES=trusted) as web:
         client = web.request("GET", "/echo", headers=FORWARDED).json()
 

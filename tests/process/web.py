@@ -36,6 +36,7 @@ def run(process_type: str, **environ: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,
     )
 
 
@@ -47,7 +48,7 @@ class WebProcess:
         self.port = free_port()
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed in serving()
         self.process = subprocess.Popen(
-            shlex.split(command),
+            shlex.split(command.format(port=self.port)),
             cwd=ROOT,
             env={"PATH": PATH, "PORT": str(self.port), **environ},
             stdout=self.log,
