@@ -64,6 +64,12 @@ def empty_database(databases: Callable[..., str]) -> str:
     return databases()
 
 
+@pytest.fixture
+def database(databases: Callable[..., str], template: str) -> str:
+    """The address of a migrated database of this test's own."""
+    return databases(template)
+
+
 @pytest.fixture(scope="session")
 def shared_app(
     databases: Callable[..., str], template: str, make_app: Callable[..., Flask]

@@ -147,13 +147,3 @@ def test_an_error_of_our_own_is_a_500_and_its_traceback_is_logged(
     assert response.status_code == 500
     assert response.get_json() == {"detail": "Internal server error"}
     assert "ZeroDivisionError: a fault of ours" in caplog.text
-
-
-def test_the_database_gives_up_before_the_client_does(app: Flask) -> None:
-    with app.app_context(), db.engine.connect() as connection:
-        limits = [
-            connection.exec_driver_sql(f"SHOW {name}").scalar()
-            for name in ("statement_timeout", "lock_timeout")
-        ]
-
-    assert limits == ["10s", "3s"]

@@ -8,12 +8,6 @@ from tests.process.web import WebProcess, serving
 
 
 @pytest.fixture
-def database(databases: Callable[..., str], template: str) -> str:
-    """The address of a migrated database of this test's own."""
-    return databases(template)
-
-
-@pytest.fixture
 def web(database: str) -> Iterator[WebProcess]:
     """A web process of this test's own."""
     with serving(DATABASE_URL=database) as process:
