@@ -165,8 +165,10 @@ def test_the_application_is_loaded_once_for_all_workers(database: str) -> None:
 
 
 def test_it_leaves_nothing_in_the_home_directory(database: str, tmp_path: Path) -> None:
-    with serving(DATABASE_URL=database, HOME=str(tmp_path)):
-        assert list(tmp_path.iterdir()) == []
+    with serving(DATABASE_URL=database, HOME=str(tmp_path)) as web:
+        web.terminate()
+
+    assert list(tmp_path.iterdir()) == []
 
 
 # Keeping
