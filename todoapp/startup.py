@@ -7,7 +7,7 @@ import time
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
-from sqlalchemy import URL
+from sqlalchemy import URL, text
 from sqlalchemy.exc import DBAPIError
 
 from .database import reason
@@ -20,7 +20,7 @@ RETRY_SECONDS = 0.2
 
 
 def check_database(app: Flask) -> None:
-    """Return once the database answers and has the schema of the newest migration.
+    """Return once the database answers, in UTF-8, with the schema of the newest migration.
 
     Leaves no connection open, so the process may fork. Where the check fails it exits, with
     one line: which database, what is wrong with it, what to do.
@@ -34,6 +34,11 @@ def check_database(app: Flask) -> None:
         sys.exit(
             f"Cannot start: the database {place} does not answer ({answer.reason}). "
             "Check DATABASE_URL, and that PostgreSQL runs and lets us in."
+        )
+    if answer.encoding != "UTF8":
+        sys.exit(
+            f"Cannot start: the database {place} is encoded in {answer.encoding}, which has not "
+            "every character. Make one with ENCODING 'UTF8'."
         )
     migrations = ScriptDirectory(migrate.directory)
     known = {script.revision for script in migrations.walk_revisions()}
@@ -59,6 +64,7 @@ class _Answer(threading.Thread):
         super().__init__(daemon=True)
         self.app = app
         self.revisions: set[str] | None = None
+        self.encoding: str | None = None
         self.reason = "no answer"
 
     def run(self) -> None:
@@ -67,6 +73,7 @@ class _Answer(threading.Thread):
                 try:
                     with db.engine.connect() as connection:
                         context = MigrationContext.configure(connection)
+                        self.encoding = connection.scalar(text("SHOW server_encoding"))
                         self.revisions = set(context.get_current_heads())
                 except DBAPIError as error:
                     self.reason = reason(error)

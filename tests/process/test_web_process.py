@@ -128,6 +128,20 @@ def test_with_a_newer_schema_it_does_not_start_and_says_what_to_do(
     assert "is at revision 999, the code at 002. Deploy the code that has this revision" in line
 
 
+def test_with_a_database_that_cannot_keep_every_character_it_does_not_start(
+    postgres: Postgres,
+) -> None:
+    postgres.execute(
+        "CREATE DATABASE latin ENCODING LATIN1 TEMPLATE template0 LOCALE_PROVIDER libc"
+    )
+
+    result = run("web", DATABASE_URL=postgres.url("latin"))
+    postgres.execute("DROP DATABASE latin")
+
+    (line,) = result.stderr.splitlines()
+    assert "is encoded in LATIN1" in line
+
+
 def test_with_a_role_that_may_not_look_it_does_not_start_and_says_so(
     database: str, sql: Callable[[str], list[tuple]]
 ) -> None:
