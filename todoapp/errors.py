@@ -4,7 +4,8 @@ import traceback
 
 from flask import Flask, Response, current_app, jsonify
 from marshmallow import ValidationError
-from sqlalchemy.exc import DBAPIError
+from psycopg2 import errorcodes
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 
@@ -71,8 +72,9 @@ def handle_todo_not_found(error: TodoNotFound) -> Response:
 
 def handle_database_error(error: DBAPIError) -> Response:
     """What the database refuses. The log has its own words, but none of DETAIL, which has ours."""
-    # An error without a SQLSTATE is psycopg2's own: there is no connection, or there was one.
-    sqlstate = getattr(error.orig, "pgcode", None) or "08000"
+    sqlstate = getattr(error.orig, "pgcode", None) or ""
+    if not sqlstate and isinstance(error, OperationalError | InterfaceError):
+        sqlstate = errorcodes.CONNECTION_EXCEPTION  # psycopg2's own words: nobody else was there
     message = reason(error)
     detail = UNAVAILABLE.get(sqlstate) or UNAVAILABLE.get(sqlstate[:2])
     if detail:
