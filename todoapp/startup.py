@@ -14,7 +14,7 @@ from .database import reason
 from .extensions import db, migrate
 
 PATIENCE_SECONDS = 3.5
-"""How long the database may take to answer. The promised 5 include the start of Python."""
+"""How long the database may take to answer: with the start of Python, less than 5 seconds."""
 
 RETRY_SECONDS = 0.2
 
@@ -32,7 +32,7 @@ def check_database(app: Flask) -> None:
     answer.join(PATIENCE_SECONDS)
     if answer.revisions is None:
         sys.exit(
-            f"Cannot start: the database {place} does not answer ({answer.reason}). "
+            f"Cannot start: the database {place} cannot be used ({answer.reason}). "
             "Check DATABASE_URL, and that PostgreSQL runs and lets us in."
         )
     if answer.encoding != "UTF8":
