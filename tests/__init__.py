@@ -1,1 +1,1 @@
-"""The tests: a file for each room of `todoapp`; `process/` runs the real web process."""
+"""The tests: the modules of `todoapp`, by behaviour; `process/` runs the real web process."""
