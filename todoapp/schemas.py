@@ -72,7 +72,7 @@ class RequestSchema(Schema):
     class Meta:
         unknown = EXCLUDE
 
-    error_messages = {"type": "the body must be a JSON object"}  # noqa: RUF012
+    error_messages = {"type": "a JSON object is expected"}  # noqa: RUF012
 
 
 class TodoCreateSchema(RequestSchema):
