@@ -34,8 +34,8 @@ def main() -> int:
         if os.environ.get("DATABASE_URL"):
             return serve()
         with only_process(), Postgres(INSTANCE / "postgres").running() as postgres:
-            os.environ["DATABASE_URL"] = postgres.create_database("todos")
-            return serve(f"  Database  DATABASE_URL='{postgres.url('todos')}'\n")
+            url = os.environ["DATABASE_URL"] = postgres.create_database("todos")
+            return serve(f"  Database  DATABASE_URL='{url}'\n")
     except KeyboardInterrupt:
         return 0
     except PostgresError as error:

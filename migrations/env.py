@@ -9,11 +9,8 @@ from flask import current_app
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from todoapp.database import reason
+from todoapp.database import LOCK_TIMEOUT_SECONDS, reason
 from todoapp.extensions import db
-
-# A migration that waits for a lock makes every request queue behind it, so it soon gives up.
-LOCK_TIMEOUT_SECONDS = 3
 
 logger = logging.getLogger("alembic.runtime.migration")
 
@@ -26,6 +23,8 @@ def wait_for_turn(connection: Connection) -> None:
     if not connection.scalar(text("SELECT pg_try_advisory_lock(hashtext(:key))"), lock):
         logger.info("Another migration is running; waiting for it to end.")
         connection.execute(text("SELECT pg_advisory_lock(hashtext(:key))"), lock)
+    # A migration that waits for a table makes every request queue behind it, so it waits no
+    # longer than a request does.
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'"))
     connection.commit()
 

@@ -12,8 +12,8 @@ from dev.postgres import Postgres
 from todoapp import create_app
 from todoapp.config import Config
 
-# Nothing of a test database has to outlive the test. Where something has to, as in
-# tests/process/, the test has a server of its own with PostgreSQL's own settings.
+# Nothing of a test database has to outlive the test. A test that lets the server crash has one
+# of its own, with PostgreSQL's own settings.
 FAST_AND_FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -68,6 +68,13 @@ def empty_database(databases: Callable[..., str]) -> str:
 def database(databases: Callable[..., str], template: str) -> str:
     """The address of a migrated database of this test's own."""
     return databases(template)
+
+
+@pytest.fixture(scope="session")
+def as_guest(postgres: Postgres) -> Callable[[str], str]:
+    """Turn the address of a database into that for a role without rights."""
+    postgres.execute("CREATE ROLE guest LOGIN")
+    return lambda url: url.replace("postgres@", "guest@")
 
 
 @pytest.fixture(scope="session")

@@ -122,7 +122,7 @@ def _database_url(environ: Mapping[str, str]) -> URL:
     url = _with_options_of_libpq(url).set(drivername="postgresql+psycopg2")
     try:
         _, parameters = url.get_dialect()().create_connect_args(url)
-        text = make_dsn(**parameters).encode().decode()
+        text = make_dsn(**parameters)
     except (ArgumentError, ValueError):
         raise malformed from None
     if not text.isprintable() or not 0 < (url.port or 5432) < 65536:

@@ -41,9 +41,9 @@ def check_database(app: Flask) -> None:
             "every character. Make one with ENCODING 'UTF8'."
         )
     migrations = ScriptDirectory(migrate.directory)
-    known = {script.revision for script in migrations.walk_revisions()}
     expected = set(migrations.get_heads())
     if answer.revisions != expected:
+        known = {script.revision for script in migrations.walk_revisions()}
         newer = not answer.revisions <= known
         sys.exit(
             f"Cannot start: the schema of the database {place} is at revision "

@@ -76,13 +76,16 @@ def running(clone: Path, port: int, **environ: str) -> Iterator[MakeRun]:
         run.log.close()
 
 
-@pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    """A copy of the project without data, its .venv being ours: installing takes minutes."""
-    copy = tmp_path / "clone"
+def copy_project(copy: Path) -> Path:
+    """Copy the project without data, its .venv being ours: installing takes a while."""
     shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
     (copy / ".venv").symlink_to(ROOT / ".venv")
     return copy
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    return copy_project(tmp_path / "clone")
 
 
 @pytest.fixture
@@ -172,9 +175,7 @@ def test_after_a_kill_it_takes_its_database_over(clone: Path, port: int) -> None
 
 
 def test_a_long_path_is_no_obstacle(tmp_path: Path, port: int) -> None:
-    clone = tmp_path / ("a-path-too-long-for-a-socket-" * 4)
-    shutil.copytree(ROOT, clone, ignore=LEFT_OUT)
-    (clone / ".venv").symlink_to(ROOT / ".venv")
+    clone = copy_project(tmp_path / ("a-path-too-long-for-a-socket-" * 4))
 
     with running(clone, port) as run:
         assert requests.get(run.todos, timeout=30).json() == []

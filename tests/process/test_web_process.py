@@ -146,11 +146,9 @@ def test_with_a_database_that_cannot_keep_every_character_it_does_not_start(
 
 
 def test_with_a_role_that_may_not_look_it_does_not_start_and_says_so(
-    database: str, sql: Callable[[str], list[tuple]]
+    database: str, as_guest: Callable[[str], str]
 ) -> None:
-    sql("DO $$ BEGIN CREATE ROLE guest LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
-
-    result = run("web", DATABASE_URL=database.replace("postgres@", "guest@"))
+    result = run("web", DATABASE_URL=as_guest(database))
 
     (line,) = result.stderr.splitlines()
     assert "permission denied for table alembic_version" in line
