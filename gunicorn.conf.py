@@ -3,6 +3,7 @@
 https://gunicorn.org/reference/settings/
 """
 
+import logging
 import socket
 from datetime import timedelta
 from typing import Any
@@ -53,7 +54,7 @@ logconfig_dict = {
         "gunicorn.error": {"level": log_level, "propagate": True},
         "gunicorn.access": {"level": log_level, "propagate": True},
         "alembic": {"level": "WARNING"},
-        "sqlalchemy.engine": {"level": "INFO" if settings.log_sql else "WARNING"},
+        "todoapp.database": {"level": "INFO" if settings.log_sql else "WARNING"},
     },
 }
 
@@ -63,6 +64,8 @@ class RequestLogger(Logger):  # type: ignore[misc]
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
         """Log one request. The path is quoted: a line break in it must not begin a line."""
+        if not self.access_log.isEnabledFor(logging.INFO):
+            return
         self.access_log.info(
             "%s %s %s %.1fms",
             environ["REQUEST_METHOD"],

@@ -1,6 +1,7 @@
 """How Alembic runs the migrations: one process at a time, and no long wait for a lock."""
 
 import logging
+import time
 from logging.config import fileConfig
 
 from alembic import context
@@ -12,25 +13,42 @@ from sqlalchemy.exc import DBAPIError
 from todoapp.database import LOCK_TIMEOUT_SECONDS, reason
 from todoapp.extensions import db
 
+RETRY_SECONDS = 0.5
+
 logger = logging.getLogger("alembic.runtime.migration")
 
 
 def wait_for_turn(connection: Connection) -> None:
     """Hold the lock of the migrations until `connection` is closed; wait where another has it."""
-    lock = {"key": "todoapp migrations"}
-    connection.execute(text("SET statement_timeout = 0"))
-    connection.execute(text("SET lock_timeout = 0"))
-    if not connection.scalar(text("SELECT pg_try_advisory_lock(hashtext(:key))"), lock):
+    # Asked again and again: to wait inside of a statement is to keep a snapshot, and
+    # CREATE INDEX CONCURRENTLY waits for those, so two migrations would wait for each other.
+    take_lock = text("SELECT pg_try_advisory_lock(hashtext('todoapp migrations'))")
+    if not connection.scalar(take_lock):
         logger.info("Another migration is running; waiting for it to end.")
-        connection.execute(text("SELECT pg_advisory_lock(hashtext(:key))"), lock)
+        while not connection.scalar(take_lock):
+            connection.commit()
+            time.sleep(RETRY_SECONDS)
+    connection.execute(text("SET statement_timeout = 0"))
     # A migration that waits for a table makes every request queue behind it, so it waits no
     # longer than a request does.
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'"))
     connection.commit()
 
 
+def migrate(connection: Connection) -> None:
+    wait_for_turn(connection)
+    context.configure(
+        connection=connection,
+        target_metadata=db.metadata,
+        transaction_per_migration=True,
+        **current_app.extensions["migrate"].configure_args,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
 def run_migrations() -> None:
-    """Run what the command asked for, in one transaction.
+    """Run what the command asked for, each migration in a transaction.
 
     Raises:
         CommandError: the database cannot be reached, or refuses, or a table stayed locked.
@@ -39,17 +57,15 @@ def run_migrations() -> None:
     engine = db.engine.execution_options(isolation_level="READ COMMITTED")
     try:
         with engine.connect() as connection:
-            connection.detach()
-            wait_for_turn(connection)
-            context.configure(
-                connection=connection,
-                target_metadata=db.metadata,
-                **current_app.extensions["migrate"].configure_args,
-            )
-            with context.begin_transaction():
-                context.run_migrations()
+            try:
+                migrate(connection)
+            finally:
+                # The session ends, and with it the lock and the settings.
+                connection.invalidate()
     except DBAPIError as error:
-        raise CommandError(f"Nothing was changed. The database says: {reason(error)}") from error
+        raise CommandError(
+            f"The migration was not applied. The database says: {reason(error.orig)}"
+        ) from error
 
 
 if context.is_offline_mode():

@@ -1,5 +1,6 @@
 """A real PostgreSQL for each process of the test run, its schema made by the migrations."""
 
+import logging
 from collections.abc import Callable, Iterator
 from itertools import count
 
@@ -101,3 +102,12 @@ def sql(shared_app: Flask, postgres: Postgres) -> Callable[..., list[tuple]]:
     """Execute a statement in the application's database, on a connection of its own."""
     database = shared_app.config["SQLALCHEMY_DATABASE_URI"].database
     return lambda statement: postgres.execute(statement, database)
+
+
+@pytest.fixture
+def statements(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """Return the statements that the application has sent since the test began."""
+    caplog.set_level(logging.INFO, "todoapp.database")
+    return lambda: [
+        record.getMessage() for record in caplog.records if record.name == "todoapp.database"
+    ]

@@ -99,6 +99,7 @@ def refusing(app: Flask, sql: Callable[..., Any]) -> Iterator[Callable[[str], No
     [
         ("08006", "The database is unavailable"),  # connection failure
         ("25006", "The database is read-only"),  # read-only transaction
+        ("40P01", "Another request was changing the same todos"),  # deadlock
         ("53100", "The database is full"),  # disk full
         ("53200", "The database is overloaded"),  # out of memory
         ("53300", "The database is overloaded"),  # too many connections
@@ -137,12 +138,12 @@ def test_an_error_that_nobody_foresaw_is_a_500_without_details(
 def test_an_error_of_our_own_is_a_500_and_its_traceback_is_logged(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail() -> None:
+    def fail(todo_id: int) -> None:
         raise ZeroDivisionError("a fault of ours")
 
-    monkeypatch.setattr(service, "list_todos", fail)
+    monkeypatch.setattr(service, "get_todo", fail)
 
-    response = client.get("/api/todos")
+    response = client.get("/api/todos/1")
 
     assert response.status_code == 500
     assert response.get_json() == {"detail": "Internal server error"}

@@ -1,17 +1,19 @@
 """Every failure of the application becomes {"detail": …}; an exception gets its status here."""
 
+import errno
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from flask import Flask, Response, current_app, jsonify
 from marshmallow import ValidationError
-from psycopg2 import errorcodes
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from psycopg2 import Error, InterfaceError, OperationalError, errorcodes
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 
 from .config import MAX_BODY_KIB
 from .database import reason
-from .service import TodoNotFound
+from .service import TodoChanged, TodoNotFound
 
 RETRY_AFTER_SECONDS = 1
 
@@ -20,6 +22,7 @@ RETRY_AFTER_SECONDS = 1
 UNAVAILABLE = {
     "08": "The database is unavailable",  # connection exception
     "25006": "The database is read-only",
+    "40": "Another request was changing the same todos",  # a deadlock
     "53": "The database is overloaded",  # insufficient resources
     "53100": "The database is full",
     "55P03": "The database took too long",  # a lock
@@ -34,7 +37,8 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, handle_http_exception)
     app.register_error_handler(ValidationError, handle_validation_error)
     app.register_error_handler(TodoNotFound, handle_todo_not_found)
-    app.register_error_handler(DBAPIError, handle_database_error)
+    app.register_error_handler(TodoChanged, handle_todo_changed)
+    app.register_error_handler(Error, handle_database_error)
     app.register_error_handler(PoolTimeoutError, handle_pool_timeout)
 
 
@@ -70,9 +74,14 @@ def handle_todo_not_found(error: TodoNotFound) -> Response:
     return _failure(404, str(error))
 
 
-def handle_database_error(error: DBAPIError) -> Response:
+def handle_todo_changed(error: TodoChanged) -> Response:
+    """The todo is not in the state that `If-Match` expects."""
+    return _failure(412, str(error))
+
+
+def handle_database_error(error: Error) -> Response:
     """What the database refuses. Its words are logged, but not DETAIL, which may quote a todo."""
-    sqlstate = getattr(error.orig, "pgcode", None) or ""
+    sqlstate = error.pgcode or ""
     if not sqlstate and isinstance(error, OperationalError | InterfaceError):
         sqlstate = errorcodes.CONNECTION_EXCEPTION  # it failed, or was lost
     message = reason(error)
@@ -89,6 +98,22 @@ def handle_pool_timeout(error: PoolTimeoutError) -> Response:
     """Every connection of this process stayed busy for DB_POOL_TIMEOUT seconds."""
     current_app.logger.warning("Connection pool: %s", error)
     return _unavailable("The service is overloaded")
+
+
+@contextmanager
+def broken_transfer() -> Iterator[None]:
+    """Where the database fails in the middle of an answer, break the answer off.
+
+    Its status is sent already. All that can still tell the client that something is missing
+    is a connection that closes before the last chunk (RFC 9112, section 8).
+    """
+    try:
+        yield
+    except (Error, PoolTimeoutError) as error:
+        message = reason(error) if isinstance(error, Error) else str(error)
+        current_app.logger.warning("A list broke off. Database: %s", message)
+        # gunicorn takes it for a connection that is gone: it closes it, without a traceback.
+        raise ConnectionResetError(errno.ECONNRESET, "the database failed") from error
 
 
 def _failure(status: int, detail: str, **more: object) -> Response:

@@ -1,6 +1,5 @@
 """The extensions: made here, bound to an application in `create_app()`."""
 
-from flask_cors import CORS
 from flask_migrate import Migrate
 from flask_smorest import Api
 from flask_sqlalchemy import SQLAlchemy
@@ -25,4 +24,3 @@ class Base(DeclarativeBase):
 db = SQLAlchemy(model_class=Base)
 migrate = Migrate(db=db, compare_server_default=True, render_as_batch=False)
 api = Api()
-cors = CORS()

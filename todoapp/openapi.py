@@ -9,25 +9,26 @@ from flask import Blueprint, Flask, render_template
 from .extensions import api
 from .schemas import ErrorSchema, ValidationErrorSchema
 
-FAILURES = {
+FAILURES: dict[int, tuple[str, str]] = {
     400: ("The request says what it must not say", "description must not be empty"),
     404: ("There is no such todo", "Todo 999 not found"),
     405: ("The path does not know the method", "Method not allowed"),
+    412: ("The todo is not in the state that was expected", "Todo 1 has changed since"),
     413: ("The body is too long", "The body must not exceed 64 KiB"),
     415: ("The body does not say that it is JSON", "The Content-Type must be application/json"),
     500: ("An error that nobody foresaw", "Internal server error"),
     503: ("The database cannot do it now", "The database is unavailable"),
 }
-HEADERS = {
-    405: {"Allow": {"schema": {"type": "string"}, "description": "The methods that it knows"}},
-    503: {
-        "Retry-After": {
-            "schema": {"type": "integer", "minimum": 0},
-            "description": "Seconds after which to try again",
-        }
-    },
-}
+FAILURE_HEADERS = {405: ("Allow",), 503: ("Retry-After",)}
 
+HEADERS = {
+    "Allow": ("string", "The methods that the path knows"),
+    "ETag": ("string", "Changes whenever the answer does"),
+    "Link": ("string", '`<URL>; rel="next"`, the next page, where there is more'),
+    "Location": ("string", "The path of the todo"),
+    "Retry-After": ("integer", "Seconds after which to try again"),
+    "X-Total-Count": ("integer", "With `count=true`: how many todos there are in all"),
+}
 blueprint = Blueprint(
     "docs",
     __name__,
@@ -42,13 +43,29 @@ def docs() -> str:
     return render_template("docs.html")
 
 
-def failures(*statuses: int) -> dict[str, Any]:
-    """Return what `Blueprint.doc` takes for a view that may answer with `statuses`."""
+def responses(*statuses: int) -> dict[str, Any]:
+    """Return what `Blueprint.doc` takes for a view that may answer with `statuses` too."""
     return {
         "responses": {
             status: {"$ref": f"#/components/responses/{status}"} for status in (*statuses, 405, 500)
         }
     }
+
+
+def headers(*names: str) -> dict[str, Any]:
+    """Return the description of a response's headers."""
+    return {
+        name: {"schema": {"type": HEADERS[name][0]}, "description": HEADERS[name][1]}
+        for name in names
+    }
+
+
+def _request_header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "schema": {"type": "string"}, "description": description}
+
+
+IF_MATCH = _request_header("If-Match", "Only if the todo still has this `ETag`; else 412")
+IF_NONE_MATCH = _request_header("If-None-Match", "Only if the `ETag` is another one; else 304")
 
 
 def init_app(app: Flask) -> None:
@@ -58,6 +75,7 @@ def init_app(app: Flask) -> None:
     api.init_app(app)
     # flask-smorest describes its own paging, which we do not use.
     del api.spec.components.schemas["PaginationMetadata"]
+    api.spec.components.response("304", {"description": "The client has it as it is"})
     for status, (description, detail) in FAILURES.items():
         example: dict[str, Any] = {"detail": detail}
         if status == 400:
@@ -67,7 +85,7 @@ def init_app(app: Flask) -> None:
             str(status),
             {
                 "description": description,
-                "headers": HEADERS.get(status, {}),
+                "headers": headers(*FAILURE_HEADERS.get(status, ())),
                 "content": {"application/json": {"schema": schema, "example": example}},
             },
         )

@@ -1,61 +1,165 @@
 """/api/todos: HTTP in, one call of the service, HTTP out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator
+from hashlib import blake2b
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import url_for
+import orjson
+from flask import Response, request, stream_with_context, url_for
 from flask_smorest import Blueprint
 
-from . import service
+from . import lists, service
+from .cursors import encode_cursor
+from .errors import broken_transfer
 from .json import JSONBodyParser
-from .openapi import failures
-from .schemas import TodoCreateSchema, TodoSchema, TodoUpdateSchema
-from .service import TodoRow
+from .lists import Batch, Listing, Selection
+from .openapi import IF_MATCH, IF_NONE_MATCH, headers, responses
+from .schemas import (
+    DeletedSchema,
+    ListingSchema,
+    SomeTodosSchema,
+    SomeTodosUpdateSchema,
+    TodoCreateSchema,
+    TodoSchema,
+    TodoUpdateSchema,
+    UpdatedSchema,
+)
 
 blueprint = Blueprint("todos", __name__, url_prefix="/api/todos", description="The todos")
 blueprint.ARGUMENTS_PARSER = JSONBodyParser()
-
-LOCATION = {"Location": {"schema": {"type": "string"}, "description": "The path of the todo"}}
+# Schemas are given as objects: for a class, webargs would make one at each request.
 
 
 @blueprint.get("")
-@blueprint.doc(**failures(503))
-@blueprint.response(200, TodoSchema(many=True))
-def list_todos() -> Sequence[TodoRow]:
-    """List every todo, by id ascending"""
-    return service.list_todos()
+@blueprint.doc(**responses(304, 400, 503), parameters=[IF_NONE_MATCH])
+@blueprint.arguments(ListingSchema(), location="query")
+@blueprint.response(200, TodoSchema(many=True), headers=headers("ETag", "Link", "X-Total-Count"))
+def list_todos(listing: Listing) -> Response:
+    """List todos: every one, or those that are asked for
+
+    Without `limit` the answer is streamed, however long it is. With it, `Link` says where the
+    next page is, and `ETag` whether this one has changed.
+    """
+    if request.method == "HEAD":
+        return _list_response(iter(()), lists.read_batch(listing, 0))
+    if listing.limit is not None:
+        return _page(listing, lists.read_batch(listing, listing.limit))
+    batches = lists.read_batches(listing)
+    first = next(batches)
+    if first.last is None:
+        return _list_response(_array(first), first)
+    return _list_response(stream_with_context(_stream(first, batches)), first)
 
 
 @blueprint.post("")
-@blueprint.doc(**failures(400, 413, 415, 503))
-@blueprint.arguments(TodoCreateSchema)
-@blueprint.response(201, TodoSchema, headers=LOCATION)
-def create_todo(fields: dict[str, Any]) -> tuple[TodoRow, int, dict[str, str]]:
+@blueprint.doc(**responses(400, 413, 415, 503))
+@blueprint.arguments(TodoCreateSchema())
+@blueprint.response(201, TodoSchema, headers=headers("Location", "ETag"))
+def create_todo(fields: dict[str, Any]) -> Response:
     """Add a todo"""
     todo = service.create_todo(**fields)
-    return todo, 201, {"Location": url_for("todos.get_todo", todo_id=todo.id)}
+    response = _todo_response(todo, 201)
+    response.headers["Location"] = url_for("todos.get_todo", todo_id=orjson.loads(todo)["id"])
+    return response
+
+
+@blueprint.patch("")
+@blueprint.doc(**responses(400, 413, 415, 503))
+@blueprint.arguments(SomeTodosSchema(), location="query")
+@blueprint.arguments(SomeTodosUpdateSchema())
+@blueprint.response(200, UpdatedSchema)
+def update_todos(selection: Selection, fields: dict[str, Any]) -> dict[str, int]:
+    """Complete or reopen all todos in a state, or those of them that a search finds"""
+    return {"updated": lists.update_all(selection, **fields)}
+
+
+@blueprint.delete("")
+@blueprint.doc(**responses(400, 503))
+@blueprint.arguments(SomeTodosSchema(), location="query")
+@blueprint.response(200, DeletedSchema)
+def delete_todos(selection: Selection) -> dict[str, int]:
+    """Delete all todos in a state for good, or those of them that a search finds"""
+    return {"deleted": lists.delete_all(selection)}
 
 
 @blueprint.get("/<int(signed=True):todo_id>")
-@blueprint.doc(**failures(404, 503))
-@blueprint.response(200, TodoSchema)
-def get_todo(todo_id: int) -> TodoRow:
+@blueprint.doc(**responses(304, 404, 503), parameters=[IF_NONE_MATCH])
+@blueprint.response(200, TodoSchema, headers=headers("ETag"))
+def get_todo(todo_id: int) -> Response:
     """Read a todo"""
-    return service.get_todo(todo_id)
+    return _unless_known(_todo_response(service.get_todo(todo_id)))
 
 
 @blueprint.patch("/<int(signed=True):todo_id>")
-@blueprint.doc(**failures(400, 404, 413, 415, 503))
-@blueprint.arguments(TodoUpdateSchema)
-@blueprint.response(200, TodoSchema)
-def update_todo(fields: dict[str, Any], todo_id: int) -> TodoRow:
+@blueprint.doc(**responses(400, 404, 412, 413, 415, 503), parameters=[IF_MATCH])
+@blueprint.arguments(TodoUpdateSchema())
+@blueprint.response(200, TodoSchema, headers=headers("ETag"))
+def update_todo(fields: dict[str, Any], todo_id: int) -> Response:
     """Change a todo: what is absent or null is left as it is"""
-    return service.update_todo(todo_id, **fields)
+    return _todo_response(service.update_todo(todo_id, **fields, versions=_expected_versions()))
 
 
 @blueprint.delete("/<int(signed=True):todo_id>")
-@blueprint.doc(**failures(404, 503))
+@blueprint.doc(**responses(404, 412, 503), parameters=[IF_MATCH])
 @blueprint.response(204)
 def delete_todo(todo_id: int) -> None:
     """Delete a todo for good"""
-    service.delete_todo(todo_id)
+    service.delete_todo(todo_id, versions=_expected_versions())
+
+
+def _todo_response(todo: str, status: int = 200) -> Response:
+    response = Response(todo, status, mimetype="application/json")
+    # Each change makes it later, so it tells the states of a todo apart.
+    response.set_etag(orjson.loads(todo)["updated_at"])
+    return response
+
+
+def _list_response(body: str | Iterable[str], batch: Batch) -> Response:
+    response = Response(body, mimetype="application/json")
+    if batch.total is not None:
+        response.headers["X-Total-Count"] = str(batch.total)
+    return response
+
+
+def _page(listing: Listing, batch: Batch) -> Response:
+    response = _list_response(_array(batch), batch)
+    if batch.last is not None:
+        query = {**request.args, "cursor": encode_cursor(listing, batch.last)}
+        query.pop("offset", None)
+        response.headers["Link"] = f'<{request.base_url}?{urlencode(query)}>; rel="next"'
+    # The headers are a part of what a client would miss.
+    shown = (response.headers.get("Link"), response.headers.get("X-Total-Count"))
+    response.set_etag(blake2b(repr(shown).encode() + response.data, digest_size=16).hexdigest())
+    return _unless_known(response)
+
+
+def _array(batch: Batch) -> str:
+    return f"[{batch.todos}]"
+
+
+def _stream(first: Batch, batches: Iterator[Batch]) -> Iterator[str]:
+    yield "[" + first.todos
+    with broken_transfer():
+        for batch in batches:
+            # What followed may have been deleted meanwhile.
+            if batch.todos:
+                yield "," + batch.todos
+    yield "]"
+
+
+def _unless_known(response: Response) -> Response:
+    """Return 304 instead of `response` if the client has it: RFC 9110, section 13.1.2."""
+    if "If-None-Match" in request.headers:
+        etag, _ = response.get_etag()
+        if request.if_none_match.contains_weak(etag or ""):
+            response.status_code = 304  # Werkzeug leaves the body out
+    # A browser may keep the answer, but has to ask whether it is still so.
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+def _expected_versions() -> Collection[str] | None:
+    """Return the versions that `If-Match` names, None without one: RFC 9110, section 13.1.1."""
+    tags = request.if_match
+    return sorted(tags.as_set()) if tags and not tags.star_tag else None

@@ -1,11 +1,18 @@
 """What a request may say, and what a response says."""
 
-from datetime import UTC, datetime
-from typing import Any
+import re
+from dataclasses import replace
+from typing import Any, get_args
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate
 
+from .cursors import decode_cursor
+from .lists import Listing, Order, Selection, SortBy, Status
 from .models import DESCRIPTION_LENGTH
+from .service import MAX_ID
+
+MAX_LIMIT = 1000
+SEARCH_LENGTH = 200
 
 
 class Boolean(fields.Boolean):
@@ -15,14 +22,6 @@ class Boolean(fields.Boolean):
         if isinstance(value, bool):
             return value
         raise self.make_error("invalid")
-
-
-class Timestamp(fields.DateTime):
-    """An instant as RFC 3339 has it: in UTC, with six fractional digits and `Z`."""
-
-    def _serialize(self, value: datetime, *args: Any, **kwargs: Any) -> str:  # type: ignore[override]
-        utc = value.astimezone(UTC).replace(tzinfo=None)
-        return utc.isoformat(timespec="microseconds") + "Z"
 
 
 def check_description(description: str) -> None:
@@ -60,7 +59,7 @@ def completed_field(**kwargs: Any) -> Boolean:
     """The state of a todo in a request."""
     message = "completed must be true or false"
     return Boolean(
-        error_messages={"invalid": message, "null": message},
+        error_messages={"invalid": message, "null": message, "required": message},
         metadata={"example": True},
         **kwargs,
     )
@@ -73,6 +72,106 @@ class RequestSchema(Schema):
         unknown = EXCLUDE
 
     error_messages = {"type": "a JSON object is expected"}  # noqa: RUF012
+
+
+class WholeNumber(fields.Integer):
+    """Digits, and not what else Python takes for a number (+1, 1_000)."""
+
+    def __init__(self, name: str, least: int, most: int, **kwargs: Any) -> None:
+        message = f"{name} must be a whole number from {least} to {most}"
+        super().__init__(
+            validate=validate.Range(least, most, error=message),
+            error_messages={"invalid": message},
+            **kwargs,
+        )
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
+        if re.fullmatch("[0-9]{1,10}", value):
+            return int(value)
+        raise self.make_error("invalid")
+
+
+def choice_field(name: str, choices: Any, **kwargs: Any) -> fields.String:
+    """One of the words of a `Literal`."""
+    words = get_args(choices)
+    return fields.String(
+        validate=validate.OneOf(words, error=f"{name} must be one of: {', '.join(words)}"),
+        error_messages={"required": f"{name} is required: {' or '.join(words)}"},
+        **kwargs,
+    )
+
+
+class SelectionSchema(Schema):
+    """Which todos, in a query string."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    status = choice_field("status", Status, metadata={"description": "Only todos in this state"})
+    search = fields.String(
+        validate=validate.Length(
+            max=SEARCH_LENGTH, error=f"search must not exceed {SEARCH_LENGTH} characters"
+        ),
+        metadata={
+            "description": "Only todos that contain every word of it, each one matched from its"
+            " beginning, in upper or lower case",
+            "example": "gro mil",
+        },
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **kwargs: Any) -> Selection:
+        """Return what the service takes."""
+        return Selection(**data)
+
+
+class SomeTodosSchema(SelectionSchema):
+    """Which todos to change: a query string that was forgotten must not mean all of them."""
+
+    status = choice_field("status", Status, required=True)
+
+
+class ListingSchema(SelectionSchema):
+    """A list, in a query string."""
+
+    sort_by = choice_field(
+        "sort_by", SortBy, metadata={"description": "Ties are in the order of `id`"}
+    )
+    order = choice_field("order", Order)
+    limit = WholeNumber(
+        "limit", 1, MAX_LIMIT, metadata={"description": "As many at most; absent: all of them"}
+    )
+    offset = WholeNumber(
+        "offset", 0, MAX_ID, metadata={"description": "Leave out as many at the beginning"}
+    )
+    cursor = fields.String(
+        metadata={"description": "Where to go on: from the `Link` of the page before"}
+    )
+    count = fields.Boolean(
+        truthy={"true"},
+        falsy={"false"},
+        error_messages={"invalid": "count must be true or false"},
+        metadata={"description": "Say in `X-Total-Count` how many there are in all"},
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **kwargs: Any) -> Listing:
+        """Return what the service takes."""
+        cursor = data.pop("cursor", None)
+        listing = Listing(**data)
+        if cursor is None:
+            return listing
+        try:
+            return replace(listing, after=decode_cursor(listing, cursor))
+        except ValueError as error:
+            message = "cursor is malformed, or of a list with another sort, status or search"
+            raise ValidationError(message, "cursor") from error
+
+
+class SomeTodosUpdateSchema(RequestSchema):
+    """A change of many todos."""
+
+    completed = completed_field(required=True)
 
 
 class TodoCreateSchema(RequestSchema):
@@ -89,8 +188,14 @@ class TodoUpdateSchema(RequestSchema):
     completed = completed_field(allow_none=True)
 
 
+TIMESTAMP_METADATA = {
+    "description": "RFC 3339 in UTC, always with six fractional digits and Z",
+    "example": "2025-12-28T10:00:00.123456Z",
+}
+
+
 class TodoSchema(Schema):
-    """A todo in a response."""
+    """A todo in a response. PostgreSQL writes it (`models.TODO_JSON`); here it is described."""
 
     id = fields.Integer(required=True, metadata={"minimum": 1, "example": 1})
     description = fields.String(
@@ -98,8 +203,20 @@ class TodoSchema(Schema):
         metadata={"minLength": 1, "maxLength": DESCRIPTION_LENGTH, "example": "Buy groceries"},
     )
     completed = fields.Boolean(required=True, metadata={"example": False})
-    created_at = Timestamp(required=True, metadata={"example": "2025-12-28T10:00:00.123456Z"})
-    updated_at = Timestamp(required=True, metadata={"example": "2025-12-28T10:00:00.123456Z"})
+    created_at = fields.AwareDateTime(required=True, metadata=TIMESTAMP_METADATA)
+    updated_at = fields.AwareDateTime(required=True, metadata=TIMESTAMP_METADATA)
+
+
+class UpdatedSchema(Schema):
+    """How many todos were changed."""
+
+    updated = fields.Integer(required=True, metadata={"minimum": 0, "example": 3})
+
+
+class DeletedSchema(Schema):
+    """How many todos were removed."""
+
+    deleted = fields.Integer(required=True, metadata={"minimum": 0, "example": 3})
 
 
 class ErrorSchema(Schema):

@@ -1,48 +1,73 @@
-"""What can be done to todos. Knows SQL, and nothing of HTTP.
+"""What can be done to one todo. Knows SQL, and nothing of HTTP. Many todos: `lists.py`.
 
 Each function is one statement on an autocommitting connection: a transaction of its own, one
 round trip, and the connection is back in the pool before the answer is written.
 """
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
-from sqlalchemy.sql.base import Executable
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    Delete,
+    Interval,
+    Select,
+    Text,
+    Update,
+    any_,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
-from .extensions import db
+from .database import compiled, execute
 from .models import Todo
-
-TodoRow = Row[int, str, bool, datetime, datetime]
-"""A todo as it was read: `id`, `description`, `completed`, `created_at`, `updated_at`."""
 
 MAX_ID = 2**31 - 1
 """The largest `integer` of PostgreSQL. Asked for a larger one, it would read the whole table."""
 
-COLUMNS = (Todo.id, Todo.description, Todo.completed, Todo.created_at, Todo.updated_at)
+# Grows even where the clock stands still or goes back.
+LATER = func.greatest(
+    func.now(), Todo.updated_at + literal_column("interval '1 microsecond'", Interval)
+)
+# In the statement itself, so that nobody can change the todo between a look and the change.
+UNCHANGED = func.json_extract_path_text(
+    cast(Todo.json, JSON), literal_column("'updated_at'")
+) == any_(cast(bindparam("versions"), ARRAY(Text)))
 
-SELECT_ALL = select(*COLUMNS).order_by(Todo.id)
-SELECT = select(*COLUMNS).where(Todo.id == bindparam("todo_id"))
-INSERT = (
+Statements = tuple[str, str]
+"""A statement on one todo; and the same, if the todo is in one of the `versions`."""
+
+
+def _on_one(statement: Select[str] | Update | Delete) -> Statements:
+    statement = statement.where(Todo.id == bindparam("todo_id"))
+    return compiled(statement), compiled(statement.where(UNCHANGED))
+
+
+INSERT = compiled(
     insert(Todo)
     .values(description=bindparam("description"), completed=bindparam("completed"))
-    .returning(*COLUMNS)
+    .returning(Todo.json)
 )
+SELECT = _on_one(select(Todo.json))
 # Null leaves a column as it is. Under READ COMMITTED an update that had to wait for another
-# one sees that one's row, so two updates of different columns both survive, and updated_at
-# grows even where the clock stands still or goes back:
+# one sees that one's row, so two updates of different columns both survive:
 # https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED
-UPDATE = (
+UPDATE = _on_one(
     update(Todo)
-    .where(Todo.id == bindparam("todo_id"))
     .values(
         description=func.coalesce(bindparam("new_description"), Todo.description),
         completed=func.coalesce(bindparam("new_completed"), Todo.completed),
-        updated_at=func.greatest(func.now(), Todo.updated_at + timedelta(microseconds=1)),
+        updated_at=LATER,
     )
-    .returning(*COLUMNS)
+    .returning(Todo.json)
 )
-DELETE = delete(Todo).where(Todo.id == bindparam("todo_id")).returning(Todo.id)
+DELETE = _on_one(delete(Todo).returning(Todo.json))
 
 
 class TodoNotFound(LookupError):
@@ -52,22 +77,22 @@ class TodoNotFound(LookupError):
         super().__init__(f"Todo {todo_id} not found")
 
 
-def list_todos() -> Sequence[TodoRow]:
-    """Return every todo, by `id` ascending."""
-    with db.engine.connect() as connection:
-        return connection.execute(SELECT_ALL).all()
+class TodoChanged(Exception):
+    """The todo is not in the state that was expected of it."""
+
+    def __init__(self, todo_id: int) -> None:
+        super().__init__(f"Todo {todo_id} has changed since")
 
 
-def create_todo(*, description: str, completed: bool = False) -> TodoRow:
-    """Add a todo and return it."""
-    with db.engine.connect() as connection:
-        return connection.execute(
-            INSERT, {"description": description, "completed": completed}
-        ).one()
+def create_todo(*, description: str, completed: bool = False) -> str:
+    """Add a todo and return it, as JSON."""
+    todo: str
+    (todo,), _ = execute(INSERT, {"description": description, "completed": completed})
+    return todo
 
 
-def get_todo(todo_id: int) -> TodoRow:
-    """Return one todo.
+def get_todo(todo_id: int) -> str:
+    """Return one todo, as JSON.
 
     Raises:
         TodoNotFound: there is none with this id.
@@ -76,31 +101,57 @@ def get_todo(todo_id: int) -> TodoRow:
 
 
 def update_todo(
-    todo_id: int, *, description: str | None = None, completed: bool | None = None
-) -> TodoRow:
-    """Change what is not None, and return the todo. Nothing to change: nothing is written.
+    todo_id: int,
+    *,
+    description: str | None = None,
+    completed: bool | None = None,
+    versions: Collection[str] | None = None,
+) -> str:
+    """Change what is not None, and return the todo, as JSON. Nothing to change: nothing is written.
+
+    Args:
+        versions: where given, the todo is changed only if it is in one of these versions.
 
     Raises:
         TodoNotFound: there is none with this id.
+        TodoChanged: it is in none of `versions`.
     """
     if description is None and completed is None:
-        return get_todo(todo_id)
-    return _one(UPDATE, todo_id, new_description=description, new_completed=completed)
+        return _one(SELECT, todo_id, versions)
+    return _one(UPDATE, todo_id, versions, new_description=description, new_completed=completed)
 
 
-def delete_todo(todo_id: int) -> None:
+def delete_todo(todo_id: int, *, versions: Collection[str] | None = None) -> None:
     """Remove a todo for good; its id is not given again.
+
+    Args:
+        versions: where given, the todo is removed only if it is in one of these versions.
 
     Raises:
         TodoNotFound: there is none with this id.
+        TodoChanged: it is in none of `versions`.
     """
-    _one(DELETE, todo_id)
+    _one(DELETE, todo_id, versions)
 
 
-def _one(statement: Executable, todo_id: int, **values: object) -> TodoRow:
-    if 1 <= todo_id <= MAX_ID:
-        with db.engine.connect() as connection:
-            row = connection.execute(statement, {"todo_id": todo_id, **values}).one_or_none()
-        if row is not None:
-            return row
-    raise TodoNotFound(todo_id)
+def _one(
+    statements: Statements,
+    todo_id: int,
+    versions: Collection[str] | None = None,
+    **values: object,
+) -> str:
+    if not 1 <= todo_id <= MAX_ID:
+        raise TodoNotFound(todo_id)
+    if versions is None:
+        row, _ = execute(statements[0], {"todo_id": todo_id, **values})
+    else:
+        values["versions"] = list(versions)
+        row, _ = execute(statements[1], {"todo_id": todo_id, **values})
+        if row is None:
+            get_todo(todo_id)
+            raise TodoChanged(todo_id)
+    if row is None:
+        raise TodoNotFound(todo_id)
+    todo: str
+    (todo,) = row
+    return todo

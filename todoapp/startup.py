@@ -76,6 +76,6 @@ class _Answer(threading.Thread):
                         self.encoding = connection.scalar(text("SHOW server_encoding"))
                         self.revisions = set(context.get_current_heads())
                 except DBAPIError as error:
-                    self.reason = reason(error)
+                    self.reason = reason(error.orig)
                     time.sleep(RETRY_SECONDS)
             db.engine.dispose()

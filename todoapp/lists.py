@@ -1,0 +1,225 @@
+"""Many todos at once: lists of any length, and changes of all todos of a kind.
+
+A list is read in batches. Each one is a statement of its own that begins after the last todo
+of the batch before, so no connection, no transaction and no long array is kept while a client
+reads; and todos that come or go meanwhile make no batch repeat or skip another one.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+from typing import Any, Literal, NamedTuple
+
+import orjson
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    null,
+    select,
+    tuple_,
+    update,
+)
+
+from .database import compiled, execute
+from .models import Todo
+from .service import LATER, MAX_ID
+
+Status = Literal["completed", "incomplete"]
+SortBy = Literal["id", "created_at", "updated_at", "description"]
+Order = Literal["asc", "desc"]
+Key = tuple[int | str | datetime, ...]
+"""The place of a todo in a list: what the list is sorted by, and `id`, which tells ties apart."""
+
+AFTER = ("after_first", "after_second")
+"""The parameters that are the parts of a key."""
+
+BATCH_SIZE = 2000
+"""How many todos are in memory at once: 4 MB where every description is 500 emoji."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which todos: those with the status, if one is given, that contain every word of `search`.
+
+    A word is found by its beginning, in upper or lower case. What is no letter and no digit is
+    a word of its own, and so is each Han character: see migration 003.
+    """
+
+    status: Status | None = None
+    search: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing(Selection):
+    """Which todos, in which order, from where on, and how many (None: all of them)."""
+
+    sort_by: SortBy = "id"
+    order: Order = "asc"
+    after: Key | None = None
+    offset: int = 0
+    limit: int | None = None
+    count: bool = False
+
+
+class Batch(NamedTuple):
+    """Todos that follow one another in a list."""
+
+    todos: str
+    """Their JSON, with commas between them."""
+
+    last: Key | None
+    """The key of the last one where more follow, else None."""
+
+    total: int | None
+    """How many todos the selection has, whatever `after` and `offset` say, if asked for."""
+
+
+def read_batch(listing: Listing, size: int) -> Batch:
+    """Return the first `size` todos of a list. With 0 no row is read."""
+    statement = _select(
+        listing.sort_by,
+        listing.order,
+        _conditions(listing),
+        continued=listing.after is not None,
+        counted=listing.count,
+    )
+    parameters = {
+        **_parameters(listing),
+        **dict(zip(AFTER, listing.after or (), strict=False)),
+        "offset": listing.offset,
+        # One more shows whether more follow.
+        "rows": size and size + 1,
+    }
+    (lines, total), _ = execute(statement, parameters)
+    if not lines or lines.count("\n") < size:
+        return Batch((lines or "").replace("\n", ","), None, total)
+    lines, _, _ = lines.rpartition("\n")
+    last = lines[lines.rfind("\n") + 1 :]
+    return Batch(lines.replace("\n", ","), key(listing.sort_by, orjson.loads(last)), total)
+
+
+def read_batches(listing: Listing) -> Iterator[Batch]:
+    """Yield all todos of a list, BATCH_SIZE of them at a time: at least one batch.
+
+    A todo appears exactly once if it exists from the beginning to the end, and what the list
+    is sorted by does not change meanwhile; `id` and `created_at` never do.
+    """
+    batch = read_batch(listing, BATCH_SIZE)
+    yield batch
+    while batch.last is not None:
+        listing = replace(listing, after=batch.last, offset=0, count=False)
+        batch = read_batch(listing, BATCH_SIZE)
+        yield batch
+
+
+def update_all(selection: Selection, *, completed: bool) -> int:
+    """Complete or reopen the selected todos, and return how many those are."""
+    parameters = {**_parameters(selection), "new_completed": completed}
+    return _change(_update(_conditions(selection)), parameters)
+
+
+def delete_all(selection: Selection) -> int:
+    """Remove the selected todos for good, and return how many those are."""
+    return _change(_delete(_conditions(selection)), _parameters(selection))
+
+
+# Statements are built once: each is asked for with the same few arguments again and again.
+Conditions = tuple[ColumnElement[bool], ...]
+BY_STATUS = Todo.completed == bindparam("status")
+BY_SEARCH = func.todo_words(Todo.description).bool_op("@@")(func.todo_query(bindparam("search")))
+
+
+@cache
+def _select(
+    sort_by: SortBy,
+    order: Order,
+    conditions: Conditions,
+    *,
+    continued: bool,
+    counted: bool,
+) -> str:
+    todos = select(Todo.__table__).where(*conditions)
+    if BY_SEARCH in conditions:
+        # For a page, PostgreSQL would rather walk through a million todos in the right order and
+        # look for the words in each, wherever it takes them for common. OFFSET 0 keeps it from
+        # that, so it begins with the index of the words: slower for "a", never slow for "aardvark".
+        todos = todos.offset(literal_column("0"))
+    source = todos.subquery()
+    columns = [source.c[name] for name in key_fields(sort_by)]
+    rows = (
+        select(source.c.json)
+        .order_by(*(column.desc() if order == "desc" else column for column in columns))
+        .offset(bindparam("offset", type_=Integer))
+        .limit(bindparam("rows", type_=Integer))
+    )
+    if continued:
+        place = tuple_(*columns)
+        after = tuple_(*map(bindparam, AFTER[: len(columns)]))
+        rows = rows.where(place < after if order == "desc" else place > after)
+    total = select(func.count()).select_from(Todo).where(*conditions).scalar_subquery()
+    # All in one value: to fetch a row costs more than to read it. There is no line break in JSON.
+    lines = func.string_agg(rows.subquery().c.json, literal_column(r"E'\n'"))
+    return compiled(select(lines, total if counted else null()))
+
+
+@cache
+def _update(conditions: Conditions) -> str:
+    values = {"completed": bindparam("new_completed"), "updated_at": LATER}
+    return compiled(update(Todo).where(*conditions).values(values))
+
+
+@cache
+def _delete(conditions: Conditions) -> str:
+    return compiled(delete(Todo).where(*conditions))
+
+
+def _conditions(selection: Selection) -> Conditions:
+    asked = ((BY_STATUS, selection.status), (BY_SEARCH, _words(selection)))
+    return tuple(condition for condition, value in asked if value)
+
+
+def _parameters(selection: Selection) -> dict[str, object]:
+    return {
+        "status": selection.status == "completed",
+        "search": _words(selection),
+    }
+
+
+def _words(selection: Selection) -> str:
+    # PostgreSQL's text has no NUL, so no word of a todo has one either.
+    return selection.search.replace("\0", " ").strip()
+
+
+def _change(statement: str, parameters: Mapping[str, object]) -> int:
+    _, count = execute(statement, parameters)
+    return count
+
+
+def key_fields(sort_by: SortBy) -> tuple[str, ...]:
+    """Return the names of the fields that make a key."""
+    return ("id",) if sort_by == "id" else (sort_by, "id")
+
+
+def key(sort_by: SortBy, todo: Mapping[str, Any]) -> Key:
+    """Return the key of a todo.
+
+    Raises:
+        ValueError: it is none that a todo can have.
+    """
+    return tuple(_value(name, todo[name]) for name in key_fields(sort_by))
+
+
+def _value(name: str, value: Any) -> int | str | datetime:
+    match name, value:
+        case "id", int() if 1 <= value <= MAX_ID:
+            return value
+        case "description", str() if "\0" not in value:
+            return value
+        case "created_at" | "updated_at", str():
+            return datetime.fromisoformat(value)
+    raise ValueError(f"no todo has such a {name}")
