@@ -1,0 +1,1 @@
+"""How fast the service is, beside other servers that do the same: `python -m benchmarks`."""

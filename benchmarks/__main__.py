@@ -1,0 +1,149 @@
+"""Measures all servers side by side, and writes results.json, results.md and the chart."""
+
+import argparse
+import json
+import shutil
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from types import FrameType
+from typing import Any
+
+from benchmarks import chart, machine, report
+from benchmarks.datasets import Database, make, postgres
+from benchmarks.measure import Run, measure, warm_up
+from benchmarks.million import measure_million, tell
+from benchmarks.scenarios import SCENARIOS, Scenario, check_alike
+from benchmarks.servers import Server, servers
+from benchmarks.targets import all_running
+
+CONNECTIONS = (16, 100)
+MILLION = "million"
+
+
+def main() -> None:
+    """Measure what the options say; write files only where that is everything."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    options = parse(sys.argv[1:])
+    if shutil.which("wrk") is None:
+        sys.exit("wrk is not installed: `apt install wrk`, or https://github.com/wg/wrk")
+    chosen = [server for server in servers() if server.name in options.servers]
+    scenarios = [scenario for scenario in SCENARIOS if scenario.name in options.scenarios]
+    with_million = MILLION in options.scenarios and chosen[0].name == "todoapp"
+    with postgres() as database:
+        prepare(database, chosen, scenarios, with_million)
+        results: dict[str, Any] = {
+            "date": datetime.now(UTC).date().isoformat(),
+            "rounds": options.rounds,
+            "seconds": options.seconds,
+            "machine": machine.describe(database),
+            "servers": [machine.describe_server(server) for server in chosen],
+            "runs": [
+                vars(run)
+                for run in measure_all(
+                    chosen, scenarios, database, rounds=options.rounds, seconds=options.seconds
+                )
+            ],
+            "million": None,
+        }
+        if options.everything:
+            save(results)
+        if with_million:
+            results["million"] = measure_million(
+                chosen[0], database, options.rounds, options.seconds
+            )
+    if options.everything:
+        save(results)
+        report.write()
+        chart.draw()
+    else:
+        print(report.render(results))
+
+
+def save(results: dict[str, Any]) -> None:
+    """Write results.json."""
+    report.RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the options; `everything` says whether they leave nothing out."""
+    names = [server.name for server in servers()]
+    parts = [scenario.name for scenario in SCENARIOS] + [MILLION]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=2, help="of each run of wrk")
+    parser.add_argument("--servers", default=",".join(names), help="default: %(default)s")
+    parser.add_argument("--scenarios", default=",".join(parts), help="default: %(default)s")
+    options = parser.parse_args(arguments)
+    options.servers = options.servers.split(",")
+    options.scenarios = options.scenarios.split(",")
+    for given, known in ((options.servers, names), (options.scenarios, parts)):
+        for word in set(given) - set(known):
+            parser.error(f"{word} is not one of {', '.join(known)}")
+    options.everything = set(options.servers + options.scenarios) == {*names, *parts}
+    return options
+
+
+def prepare(
+    database: Database, chosen: Sequence[Server], scenarios: Sequence[Scenario], with_million: bool
+) -> None:
+    """Make every database that will be measured."""
+    datasets = dict.fromkeys(scenario.dataset for scenario in scenarios)
+    schemas = dict.fromkeys(server.schema for server in chosen)
+    wanted = [(schema, dataset) for dataset in datasets for schema in schemas]
+    if with_million:
+        wanted += [
+            ("todoapp", dataset) for dataset in ("single_hundred", "million", "single_million")
+        ]
+    for schema, dataset in dict.fromkeys(wanted):
+        tell(f"making {schema}_{dataset} …")
+        make(database, schema, dataset)
+    database.execute("CHECKPOINT")
+
+
+def measure_all(
+    chosen: Sequence[Server],
+    scenarios: Sequence[Scenario],
+    database: Database,
+    *,
+    rounds: int,
+    seconds: int,
+) -> Iterator[Run]:
+    """Measure all servers in turn, again and again, so that they meet the same conditions."""
+    for dataset, group in groupby(scenarios, key=lambda scenario: scenario.dataset):
+        each = list(group)
+        with all_running(chosen, dataset, database) as targets:
+            for scenario in each:
+                check_alike(scenario, targets)
+                warm_up(scenario, targets)
+            for number in range(1, rounds + 1):
+                # Once for each database, which several servers may share.
+                for target in {target.database_name: target for target in targets}.values():
+                    target.vacuum()
+                for scenario in each:
+                    for connections in CONNECTIONS:
+                        for target in targets:
+                            yield measure(
+                                scenario,
+                                target,
+                                connections=connections,
+                                seconds=seconds,
+                                number=number,
+                            )
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    # Once is enough: a second one must not keep us from stopping what was started.
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,68 @@
+"""The chart, made from results.json: `python -m benchmarks.chart` makes it again."""
+
+import json
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+
+from benchmarks.datasets import ROOT
+from benchmarks.report import OURS, RESULTS, TITLES, duration, figures, select
+
+CHART = ROOT / "docs" / "benchmark.png"
+CONNECTIONS = 16
+COLUMNS = 2
+HIGHLIGHT = "#c8460a"
+# By place, so that a server has one colour in every panel.
+COLOURS = ("#4878a8", "#7b6aa8", "#5a9a8a", "#a8884a", "#8a8f98")
+
+
+def draw() -> None:
+    """Draw docs/benchmark.png from results.json."""
+    mpl.use("agg")
+    results = json.loads(RESULTS.read_text())
+    names = [server["name"] for server in results["servers"]]
+    lines = -(-len(TITLES) // COLUMNS)
+    figure, panels = pyplot.subplots(lines, COLUMNS, figsize=(10, 2.1 * lines + 0.8), dpi=100)
+    for scenario, axes in zip(TITLES, panels.flat, strict=True):
+        draw_panel(axes, scenario, names, results["runs"])
+    figure.suptitle(
+        f"CPU time per request at {CONNECTIONS} connections, less is better\n"
+        "full colour: the server's processes; pale: PostgreSQL's",
+        fontsize=12,
+    )
+    figure.tight_layout()
+    CHART.parent.mkdir(exist_ok=True)
+    figure.savefig(CHART)
+    pyplot.close(figure)
+
+
+def draw_panel(axes: Axes, scenario: str, names: list[str], runs: list[dict[str, Any]]) -> None:
+    """Draw a bar for each server; one without an answer says so."""
+    others = iter(COLOURS)
+    longest = 0.0
+    for place, name in enumerate(names):
+        colour = HIGHLIGHT if name == OURS else next(others)
+        found = figures(select(runs, scenario=scenario, server=name, connections=CONNECTIONS))
+        if found is None:
+            axes.text(0, place, " nothing completed", va="center", fontsize=9)
+            continue
+        axes.barh(place, found.server_cpu, color=colour)
+        axes.barh(place, found.postgres_cpu, left=found.server_cpu, color=colour, alpha=0.4)
+        errors = f" ({found.errors:,} errors)" if found.errors else ""
+        axes.text(found.cpu, place, f" {duration(found.cpu)}{errors}", va="center", fontsize=9)
+        longest = max(longest, found.cpu)
+    axes.set_title(TITLES[scenario], fontsize=10, loc="left", fontweight="bold")
+    axes.set_yticks(range(len(names)), names, fontsize=9)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    # Room for the figures beside the bars.
+    axes.set_xlim(0, (longest or 1) * 1.25)
+    axes.set_xticks([])
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
+    for label, name in zip(axes.get_yticklabels(), names, strict=True):
+        label.set_fontweight("bold" if name == OURS else "normal")
+
+
+if __name__ == "__main__":
+    draw()

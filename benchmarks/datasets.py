@@ -1,0 +1,127 @@
+"""The databases: one PostgreSQL, and on it a database for each schema and number of todos."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.processes import cpu_seconds
+from dev.postgres import Postgres
+from tests.process.web import free_port
+
+ROOT = Path(__file__).parents[1]
+PROGRAMS = Path(sys.executable).parent
+PATH = f"{PROGRAMS}:{os.environ['PATH']}"
+
+# What is written to has a database of its own, so that the lists stay as long as they are.
+SIZES = {
+    "hundred": 100,
+    "changes": 100,
+    "ten_thousand": 10_000,
+    "million": 1_000_000,
+    "single_hundred": 100,
+    "single_million": 1_000_000,
+}
+
+SETTINGS = {
+    "max_connections": "300",
+    # Every table lies in memory.
+    "shared_buffers": "1GB",
+    # Neither falls into one measurement and not into another: VACUUM ANALYZE and CHECKPOINT
+    # come before the measurements.
+    "autovacuum": "off",
+    "checkpoint_timeout": "1d",
+    "max_wal_size": "16GB",
+}
+
+SEARCH_WORD = "passport"
+SEARCH_EVERY = 10_000
+SEARCH_FIRST = 5_000
+
+PLAIN_TABLE = """
+CREATE TABLE todos (
+    id serial PRIMARY KEY,
+    description varchar(500) NOT NULL,
+    completed boolean NOT NULL DEFAULT false,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now()
+)"""
+
+VERBS = "Buy Call Check Clean Collect Compare Find Fix Order Pay Print Read Return Sell Send Write"
+THINGS = (
+    "bicycle,birthday cake,bookshelf,camera,coffee machine,contract,curtains,dentist,garden chairs,"
+    "insurance,invoice,ladder,letters,library books,light bulbs,meeting notes,photographs,"
+    "printer paper,rent,running shoes,school bag,tax return,train tickets,washing machine,windows"
+)
+PEOPLE = (
+    "the neighbours,my sister,the office,grandmother,the children,the landlord,Friday,the weekend,"
+    "the new flat,the holidays,the club,next month,Alex"
+)
+ROWS = f"""
+INSERT INTO todos (id, description, completed, created_at, updated_at)
+SELECT n,
+    CASE WHEN n % {SEARCH_EVERY} = {SEARCH_FIRST} THEN 'Renew the {SEARCH_WORD}'
+    ELSE verbs[1 + n * 7 % 16] || ' the ' || things[1 + n / 3 % 25] END
+    || ' for ' || people[1 + n / 5 % 13]
+    || CASE WHEN n % 4 = 0 THEN ', no. ' || n * 37 % 10000 ELSE '' END,
+    n % 3 = 0, instant, instant
+FROM generate_series(1, {{todos}}) AS n,
+    LATERAL (SELECT timestamptz '2024-01-01 00:00:00Z' + n * interval '61.012345 s') AS i (instant),
+    (SELECT string_to_array('{VERBS}', ' '), string_to_array('{THINGS}', ','),
+        string_to_array('{PEOPLE}', ',')) AS words (verbs, things, people)"""
+
+
+class Database(Postgres):
+    """The one PostgreSQL, by TCP, as every client can reach it."""
+
+    def url(self, database: str) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.settings['port']}/{database}"
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of all its processes."""
+        return cpu_seconds(self.pid())
+
+    def busy(self, database: str) -> bool:
+        """Say whether a statement runs on `database`."""
+        return bool(
+            self.execute(
+                "SELECT FROM pg_stat_activity WHERE state <> 'idle' AND pid <> pg_backend_pid()"
+                f" AND datname = '{database}'"
+            )
+        )
+
+
+@contextmanager
+def postgres() -> Iterator[Database]:
+    """Run a PostgreSQL below a temporary directory, which is removed in the end."""
+    port = {"listen_addresses": "127.0.0.1", "port": str(free_port())}
+    with tempfile.TemporaryDirectory(prefix="todoapp-benchmark-") as directory:
+        database = Database(Path(directory) / "postgres", {**SETTINGS, **port})
+        with database.running():
+            yield database
+
+
+def make(database: Database, schema: str, dataset: str) -> None:
+    """Make the database of `schema` with the rows of `dataset`, the same for every schema."""
+    name = f"{schema}_{dataset}"
+    if dataset == "single_million":
+        database.create_database(name, template=f"{schema}_million")
+        return
+    url = database.create_database(name)
+    if schema == "todoapp":
+        subprocess.run(
+            (PROGRAMS / "flask", "db", "upgrade"),
+            cwd=ROOT,
+            env={"PATH": PATH, "DATABASE_URL": url, "LOG_LEVEL": "warning"},
+            check=True,
+        )
+    else:
+        database.execute(PLAIN_TABLE, name)
+    database.execute(ROWS.format(todos=SIZES[dataset]), name)
+    database.execute(
+        "SELECT setval(pg_get_serial_sequence('todos', 'id'), max(id)) FROM todos", name
+    )
+    database.execute("VACUUM (ANALYZE) todos", name)

@@ -1,0 +1,21 @@
+"""The table."""
+
+from django.db import models
+
+
+class Todo(models.Model):
+    """A todo. The table is there already."""
+
+    id = models.AutoField(primary_key=True)
+    description = models.CharField(max_length=500)
+    completed = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        managed = False
+        db_table = "todos"
+        ordering = ("id",)
+
+    def __str__(self) -> str:
+        return self.description

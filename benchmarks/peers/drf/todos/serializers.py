@@ -1,0 +1,13 @@
+"""A todo in requests and responses."""
+
+from rest_framework import serializers
+
+from .models import Todo
+
+
+class TodoSerializer(serializers.ModelSerializer):
+    """The five fields."""
+
+    class Meta:
+        model = Todo
+        fields = ("id", "description", "completed", "created_at", "updated_at")

@@ -1,0 +1,41 @@
+"""/api/todos."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework.filters import SearchFilter
+from rest_framework.pagination import LimitOffsetPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ModelViewSet
+
+from .models import Todo
+from .serializers import TodoSerializer
+
+
+class ArrayPagination(LimitOffsetPagination):
+    """A page is an array and not an object with a total, so nothing is counted."""
+
+    def paginate_queryset(
+        self, queryset: QuerySet[Todo], request: Request, view: Any = None
+    ) -> list[Todo] | None:
+        """Return the page that was asked for; None without `limit`."""
+        limit = self.get_limit(request)
+        if limit is None:
+            return None
+        offset = self.get_offset(request)
+        return list(queryset[offset : offset + limit])
+
+    def get_paginated_response(self, data: Any) -> Response:
+        """Answer with the page alone."""
+        return Response(data)
+
+
+class TodoViewSet(ModelViewSet):
+    """The routes."""
+
+    queryset = Todo.objects.all()
+    serializer_class = TodoSerializer
+    pagination_class = ArrayPagination
+    filter_backends = (SearchFilter,)
+    search_fields = ("description",)

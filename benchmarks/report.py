@@ -1,0 +1,293 @@
+"""results.md, made from results.json: `python -m benchmarks.report` makes it again."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.scenarios import SCENARIOS
+
+RESULTS = Path(__file__).parent / "results.json"
+RESULTS_PAGE = Path(__file__).parent / "results.md"
+CHART = "../docs/benchmark.png"
+
+OURS = "todoapp"
+LIMIT = "floor"
+GROUPS = {
+    "One todo": ("get", "create", "patch"),
+    "Whole lists": ("list-100", "list-10000"),
+    "A million todos": ("page-first", "page-last", "search"),
+}
+TITLES = {scenario.name: scenario.title for scenario in SCENARIOS}
+MEBIBYTE = 2**20
+
+HEAD = """\
+# Results
+
+Measured on {date} by `python -m benchmarks`, all in one run and on one machine.
+The raw figures are in [results.json](results.json). Before it is measured, every server has to give
+the same answer to each kind of request.
+
+![CPU time per request]({chart})
+
+- Machine: {cpu}, {cores} cores; {kernel}. The data is on {file_system}.
+- Python {Python}, PostgreSQL {PostgreSQL}, wrk {wrk}, Node.js {Node}.
+- Medians of {rounds} rounds. In each, every server has its turn of {seconds} seconds for every
+  figure.
+- PostgreSQL is as durable as by default: `fsync` and `synchronous_commit` are on. All tables are in
+  memory (`shared_buffers` is 1 GB). Autovacuum is off, and no checkpoint falls into a measurement:
+  `VACUUM ANALYZE` comes after the rows are made, and before each round.
+
+| Server | What it is | Versions |
+| --- | --- | --- |
+"""
+
+EXPLANATION = """
+In each cell: **CPU time per request** (that of the server's processes + that of PostgreSQL's),
+requests per second, 99th percentile of the latency. CPU time is the figure to trust: wrk has to
+share the cores with the servers, so requests per second say what this machine can do, and the
+latency mostly how long the queue was. A run ends when every request that was sent is answered, so
+all that the servers did is counted.
+"""
+
+COMPARED = """
+## CPU time per request, compared
+
+How many times that of this service the others take; and how many times that of `floor`, which
+does no more than it must, this service takes.
+
+"""
+
+MILLION = """
+## This service at a million todos
+
+One todo among a hundred, and among a million, at 16 connections:
+
+{single}
+Pages and the search. The time in the database is what `EXPLAIN (ANALYZE, TIMING OFF)` says of the
+statement that the service sent, execution + planning:
+
+{statements}
+The whole list, `GET /api/todos`, beside what PostgreSQL by itself gives out, `COPY (SELECT
+row_to_json(todos) FROM todos ORDER BY id) TO STDOUT` read by psycopg2:
+
+{export}
+Memory of all the processes of the service (their proportional set size): {idle} before, at
+most {peak} while the list is sent, {afterwards} afterwards.
+"""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The medians of a scenario's runs. CPU times are seconds per request."""
+
+    cpu: float
+    server_cpu: float
+    postgres_cpu: float
+    rate: float
+    p99: float
+    errors: int
+
+
+Runs = Sequence[dict[str, Any]]
+
+
+def write() -> None:
+    """Write results.md from results.json."""
+    RESULTS_PAGE.write_text(render(json.loads(RESULTS.read_text())))
+
+
+def select(runs: Runs, **values: object) -> list[dict[str, Any]]:
+    """Return the runs that have these values."""
+    return [run for run in runs if all(run[name] == value for name, value in values.items())]
+
+
+def figures(runs: Runs) -> Figures | None:
+    """Return the medians of `runs`, or None where one of them had no answer at all."""
+    if not runs or not all(run["answers"] for run in runs):
+        return None
+    per_request = sorted(
+        (
+            (run["server_cpu"] + run["postgres_cpu"]) / run["answers"],
+            run["server_cpu"] / run["answers"],
+            run["postgres_cpu"] / run["answers"],
+        )
+        for run in runs
+    )
+    # The run in the middle, so that its parts make its sum.
+    cpu, server_cpu, postgres_cpu = per_request[(len(runs) - 1) // 2]
+    return Figures(
+        cpu=cpu,
+        server_cpu=server_cpu,
+        postgres_cpu=postgres_cpu,
+        rate=median(run["answers"] / run["seconds"] for run in runs),
+        p99=median(run["p99"] for run in runs),
+        errors=count_errors(runs),
+    )
+
+
+def count_errors(runs: Runs) -> int:
+    """Return how many requests failed: connections, answers that were not good, timeouts."""
+    return sum(sum(run["errors"].values()) for run in runs)
+
+
+def render(results: dict[str, Any]) -> str:
+    """Return results.md."""
+    names = [server["name"] for server in results["servers"]]
+    runs = results["runs"]
+    page = HEAD.format(
+        date=results["date"],
+        rounds=results["rounds"],
+        seconds=results["seconds"],
+        chart=CHART,
+        **results["machine"],
+    )
+    for server in results["servers"]:
+        versions = ", ".join(f"{name} {value}" for name, value in server["versions"].items())
+        page += row(server["name"], server["title"], versions)
+    page += EXPLANATION
+    for group, scenarios in GROUPS.items():
+        rows = [
+            [where, *(cell(each) for each in by_server)]
+            for where, by_server in measured(runs, names, scenarios)
+        ]
+        if rows:
+            page += f"\n## {group}\n\n" + table(["", *names], rows)
+    page += ratios(runs, names)
+    if results["million"]:
+        page += million(results["million"], runs)
+    return page
+
+
+def measured(
+    runs: Runs, names: Sequence[str], scenarios: Iterable[str] = TITLES
+) -> Iterator[tuple[str, list[Runs]]]:
+    """Give for each scenario and number of connections the runs of each server."""
+    for scenario in scenarios:
+        of_scenario = select(runs, scenario=scenario)
+        for connections in sorted({run["connections"] for run in of_scenario}):
+            by_server: list[Runs] = [
+                select(of_scenario, server=name, connections=connections) for name in names
+            ]
+            yield f"{TITLES[scenario]}, {connections} connections", by_server
+
+
+def cell(runs: Runs) -> str:
+    """Return the figures of one server in one scenario."""
+    found, errors = figures(runs), count_errors(runs)
+    failed = f"<br>**{errors:,} errors**" if errors else ""
+    if found is None:
+        return f"nothing completed{failed}"
+    return (
+        f"**{duration(found.cpu)}** ({duration(found.server_cpu)} + {duration(found.postgres_cpu)})"
+        f"<br>{found.rate:,.{0 if found.rate >= 100 else 1}f}/s<br>{duration(found.p99)}{failed}"
+    )
+
+
+def ratios(runs: Runs, names: Sequence[str]) -> str:
+    """Return the table that compares this service's CPU time per request with the others'."""
+    others = [name for name in names if name != OURS]
+    if OURS not in names or not others:
+        return ""
+    rows = []
+    for where, by_server in measured(runs, names):
+        found = dict(zip(names, map(figures, by_server), strict=True))
+        rows.append([where, *(ratio(found[OURS], found[name], name) for name in others)])
+    heads = [f"{OURS} ÷ {name}" if name == LIMIT else f"{name} ÷ {OURS}" for name in others]
+    return COMPARED + table(["", *heads], rows)
+
+
+def ratio(ours: Figures | None, other: Figures | None, name: str) -> str:
+    if ours is None or other is None:
+        return "—"
+    found = ours.cpu / other.cpu if name == LIMIT else other.cpu / ours.cpu
+    # An error costs little CPU time, so it makes a server look better than it is.
+    return f"{found:.2f}" + (" (errors)" if ours.errors or other.errors else "")
+
+
+def million(found: dict[str, Any], runs: Runs) -> str:
+    """Return the section about this service at a million todos."""
+    export = found["export"]
+    idle, peak, afterwards = (
+        f"{export[name] / MEBIBYTE:.1f} MiB"
+        for name in ("idle_memory", "peak_memory", "memory_afterwards")
+    )
+    return MILLION.format(
+        single=single_table(found["single"]),
+        statements=statement_table(found["statements"], runs),
+        export=export_table(export, found["copy"]),
+        idle=idle,
+        peak=peak,
+        afterwards=afterwards,
+    )
+
+
+def single_table(runs: Runs) -> str:
+    rows = []
+    for name in dict.fromkeys(run["scenario"] for run in runs):
+        few = select(runs, scenario=name, dataset="single_hundred")
+        many = select(runs, scenario=name, dataset="single_million")
+        rows.append(
+            [TITLES[name], cell(few), cell(many), ratio(figures(many), figures(few), LIMIT)]
+        )
+    return table(["", "among 100", "among 1,000,000", "ratio of CPU time"], rows)
+
+
+def statement_table(statements: dict[str, dict[str, Any]], runs: Runs) -> str:
+    rows = []
+    for name, found in statements.items():
+        load = figures(select(runs, scenario=name, server=OURS, connections=16))
+        rows.append(
+            [
+                TITLES[name],
+                duration(load.cpu) if load else "—",
+                f"{found['milliseconds']:.3f} ms + {found['planning']:.3f} ms",
+                found["plan"],
+            ]
+        )
+    return table(["", "CPU time per request", "in the database", "plan"], rows)
+
+
+def export_table(export: dict[str, float], copy: dict[str, float]) -> str:
+    def figures_of(found: dict[str, float]) -> list[str]:
+        seconds = found["seconds"]
+        return [
+            duration(seconds),
+            f"{found['bytes'] / MEBIBYTE / seconds:.1f} MiB/s",
+            f"{1_000_000 / seconds:,.0f}/s",
+            f"{found['bytes'] / MEBIBYTE:.1f} MiB",
+        ]
+
+    rows = [
+        ["this service", *figures_of(export), duration(export["first_byte"])],
+        ["COPY", *figures_of(copy), ""],
+        ["share of COPY", "", share(export, copy, "bytes"), share(export, copy), "", ""],
+    ]
+    return table(["", "time", "bytes", "todos", "size", "first byte after"], rows)
+
+
+def share(export: dict[str, float], copy: dict[str, float], amount: str = "") -> str:
+    rate = [found.get(amount, 1) / found["seconds"] for found in (export, copy)]
+    return f"{rate[0] / rate[1]:.0%}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people: three digits of it, or four."""
+    if seconds < 0.01:
+        return f"{seconds * 1e6:,.0f} µs"
+    value, unit = (seconds, "s") if seconds >= 1 else (seconds * 1e3, "ms")
+    return f"{value:,.{0 if value >= 100 else 1}f} {unit}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return row(*head) + row(*("---" for _ in head)) + "".join(row(*each) for each in rows)
+
+
+def row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,126 @@
+"""What is measured, and that every server gives the same answer to it."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from benchmarks.datasets import SEARCH_EVERY, SEARCH_FIRST, SEARCH_WORD, SIZES
+from benchmarks.targets import Target
+
+TODOS = "/api/todos"
+FIELDS = ["id", "description", "completed", "created_at", "updated_at"]
+PAGE = 50
+BEFORE_LAST_PAGE = SIZES["million"] - PAGE
+
+
+def the_list(target: Target) -> str:
+    return TODOS
+
+
+def first_page(target: Target) -> str:
+    """Return the path of the first page, as one asks this server for it."""
+    start = {"todoapp": "", "floor": "&after=0"}.get(target.name, "&offset=0")
+    return f"{TODOS}?limit={PAGE}{start}"
+
+
+def last_page(target: Target) -> str:
+    """Return the path of the last page, which the service reaches by a cursor that it gave."""
+    if target.name == "floor":
+        return f"{TODOS}?limit={PAGE}&after={BEFORE_LAST_PAGE}"
+    if target.name != "todoapp":
+        return f"{TODOS}?limit={PAGE}&offset={BEFORE_LAST_PAGE}"
+    before = target.request("GET", f"{TODOS}?limit=1&offset={BEFORE_LAST_PAGE - 1}")
+    following = parse_qs(urlsplit(before.links.get("next", {}).get("url", "")).query)
+    if "cursor" not in following:
+        raise SystemExit(f"todoapp: no cursor in the Link of {before.url}")
+    return f"{TODOS}?limit={PAGE}&cursor={quote(following['cursor'][0], safe='')}"
+
+
+def search(target: Target) -> str:
+    return f"{TODOS}?search={SEARCH_WORD}&limit={PAGE}"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One kind of request, sent by a script of wrk.
+
+    `path` is where the script sends it, `sample` one such request (its method, what follows
+    the path, its body), and `ids` are the todos that a list has to hold.
+    """
+
+    name: str
+    title: str
+    dataset: str
+    script: str
+    path: Callable[[Target], str] = the_list
+    sample: tuple[str, str, dict[str, Any] | None] = ("GET", "", None)
+    ids: range | None = None
+
+
+def _list(
+    name: str, title: str, dataset: str, path: Callable[[Target], str], ids: range
+) -> Scenario:
+    return Scenario(name, title, dataset, "list.lua", path, ids=ids)
+
+
+SCENARIOS = (
+    Scenario("get", "get one", "hundred", "get.lua", sample=("GET", "/7", None)),
+    _list("list-100", "list of 100", "hundred", the_list, range(1, 101)),
+    Scenario(
+        "create",
+        "create",
+        "changes",
+        "create.lua",
+        sample=("POST", "", {"description": "Buy groceries for the weekend"}),
+    ),
+    Scenario("patch", "patch", "changes", "patch.lua", sample=("PATCH", "/7", {"completed": True})),
+    _list("list-10000", "list of 10,000", "ten_thousand", the_list, range(1, 10_001)),
+    _list("page-first", "first 50 of 1,000,000", "million", first_page, range(1, PAGE + 1)),
+    _list(
+        "page-last",
+        "last 50 of 1,000,000",
+        "million",
+        last_page,
+        range(BEFORE_LAST_PAGE + 1, SIZES["million"] + 1),
+    ),
+    _list(
+        "search",
+        "search in 1,000,000",
+        "million",
+        search,
+        range(SEARCH_FIRST, SEARCH_FIRST + PAGE * SEARCH_EVERY, SEARCH_EVERY),
+    ),
+)
+
+
+def check_alike(scenario: Scenario, targets: Sequence[Target]) -> None:
+    """Make sure that every server answers what the first one answers, or end the benchmark."""
+    expected = None
+    for target in targets:
+        method, suffix, body = scenario.sample
+        response = target.request(method, scenario.path(target) + suffix, body)
+        where = f"{scenario.title}: {target.name} answers {method} {response.url} with"
+        if not response.ok:
+            raise SystemExit(f"{where} {response.status_code} {response.text[:200]}")
+        answer = response.json()
+        todos = answer if isinstance(answer, list) else [answer]
+        for todo in todos:
+            if list(todo) != FIELDS:
+                raise SystemExit(f"{where} the fields {list(todo)}")
+        # The databases of servers that create are shared by schema, so ids differ.
+        compared = FIELDS[1 if method == "POST" else 0 : 3]
+        found = (response.status_code, [[todo[field] for field in compared] for todo in todos])
+        ids = [todo["id"] for todo in todos]
+        if scenario.ids is not None and ids != list(scenario.ids):
+            raise SystemExit(f"{where} {len(ids)} other todos than expected: ids {ids[:3]}…")
+        expected = expected or found
+        if found != expected:
+            raise SystemExit(
+                f"{where} {_shortened(found)}, but {targets[0].name} with {_shortened(expected)}"
+            )
+
+
+def _shortened(value: object) -> str:
+    return re.sub(r"(?s)(.{200}).+", r"\1…", str(value))

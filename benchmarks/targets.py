@@ -1,0 +1,117 @@
+"""Running servers."""
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from benchmarks.datasets import PATH, Database
+from benchmarks.processes import cpu_seconds, stop
+from benchmarks.servers import Server
+from tests.process.web import free_port
+from tests.waiting import wait_until
+
+START_SECONDS = 60
+SETTLE_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server that runs over one dataset."""
+
+    server: Server
+    dataset: str
+    database: Database
+    port: int
+    pid: int
+
+    @property
+    def name(self) -> str:
+        return self.server.name
+
+    @property
+    def database_name(self) -> str:
+        return f"{self.server.schema}_{self.dataset}"
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def request(
+        self, method: str, path: str, body: dict[str, Any] | None = None
+    ) -> requests.Response:
+        """Send one request on a connection of its own."""
+        return requests.request(method, self.url(path), json=body, timeout=60)
+
+    def cpu_seconds(self) -> tuple[float, float]:
+        """Return the CPU time of the server and of PostgreSQL."""
+        return cpu_seconds(self.pid), self.database.cpu_seconds()
+
+    def vacuum(self) -> None:
+        """Do now what autovacuum would do at a time of its own."""
+        self.database.execute("VACUUM (ANALYZE) todos", self.database_name)
+
+    def settle(self) -> None:
+        """Wait until nothing is done any more for requests whose client has left."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        used = cpu_seconds(self.pid)
+        while time.monotonic() < deadline:
+            time.sleep(0.1)
+            before, used = used, cpu_seconds(self.pid)
+            # A clock tick or two is what an idle server takes.
+            if used - before < 0.03 and not self.database.busy(self.database_name):
+                return
+        raise SystemExit(f"{self.name} is still busy {SETTLE_SECONDS} seconds after the load")
+
+
+@contextmanager
+def running(
+    server: Server, dataset: str, database: Database, options: str = ""
+) -> Iterator[Target]:
+    """Run `server` over `dataset`, and stop it in the end.
+
+    Args:
+        options: what to add to DATABASE_URL.
+    """
+    port = free_port()
+    url = database.url(f"{server.schema}_{dataset}") + options
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            [word.format(port=port) for word in server.command],
+            cwd=server.directory,
+            env={"PATH": PATH, "DATABASE_URL": url, "PORT": str(port), **server.environ},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            # Ctrl-C is for us; we stop it below.
+            process_group=0,
+        )
+        target = Target(server, dataset, database, port, process.pid)
+
+        def serves() -> bool:
+            if process.poll() is not None:
+                log.seek(0)
+                raise SystemExit(f"{server.name} does not start:\n{log.read()}")
+            try:
+                return target.request("GET", "/api/todos/1").ok
+            except requests.ConnectionError:
+                return False
+
+        try:
+            wait_until(serves, START_SECONDS)
+            yield target
+        finally:
+            stop(process.pid)
+            process.wait()
+
+
+@contextmanager
+def all_running(
+    servers: Iterable[Server], dataset: str, database: Database
+) -> Iterator[list[Target]]:
+    """Run all `servers` at once: one that has nothing to do costs nothing."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(running(server, dataset, database)) for server in servers]

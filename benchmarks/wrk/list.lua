@@ -1,0 +1,7 @@
+-- Asks for the same list again and again. Arguments: seconds.
+dofile("run.lua")
+
+function init(args)
+   local request = wrk.format("GET")
+   start(args, function() return request end)
+end

@@ -1,0 +1,71 @@
+-- What every script here shares. A run sends requests for `seconds`, and ends when each of them
+-- is answered: wrk by itself breaks off what is under way, which the server has worked on, and
+-- nobody would count. In the end it prints what it counted as one line of JSON.
+--
+-- The count needs one thread. That is enough: wrk sends many times what the servers can answer.
+
+local ffi = require("ffi")
+ffi.cdef [[
+typedef struct { long seconds; long nanoseconds; } time_point;
+int clock_gettime(int clock, time_point *now);
+int getpid(void);
+int kill(int pid, int signal);
+]]
+local MONOTONIC, SIGINT = 1, 2
+local NEVER = 1e9
+
+local now_point = ffi.new("time_point")
+
+local function now()
+   ffi.C.clock_gettime(MONOTONIC, now_point)
+   return tonumber(now_point.seconds) + tonumber(now_point.nanoseconds) / 1e9
+end
+
+-- Globals, so that done() can read them from the thread.
+sent, answered, bad, lasted = 0, 0, 0, 0
+
+local seconds, send, begin
+
+-- Begin: `send_next` gives the next request.
+function start(args, send_next)
+   seconds, send = tonumber(args[1]), send_next
+   -- The same todos for every server.
+   math.randomseed(1)
+end
+
+-- wrk asks for the milliseconds before each request.
+function delay()
+   begin = begin or now()
+   if now() < begin + seconds then return 0 end
+   -- At SIGINT wrk ends before its --duration is over.
+   if answered == sent then ffi.C.kill(ffi.C.getpid(), SIGINT) end
+   return NEVER
+end
+
+function request()
+   -- Before it begins, wrk asks for one that it does not send.
+   if begin then sent = sent + 1 end
+   return send()
+end
+
+function response(status)
+   answered = answered + 1
+   lasted = now() - begin
+   if status < 200 or status > 299 then bad = bad + 1 end
+end
+
+local the_thread
+
+function setup(thread)
+   the_thread = thread
+end
+
+function done(summary, latency)
+   local format = '{"sent": %d, "answered": %d, "bad": %d, "not_connected": %d, '
+      .. '"seconds": %.6f, "p99": %.6f}\n'
+   local get = function(name) return the_thread:get(name) end
+   io.write(string.format(
+      format, get("sent"), get("answered"), get("bad"), summary.errors.connect,
+      get("lasted"), latency:percentile(99) / 1e6
+   ))
+end
