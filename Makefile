@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format lock clean
+.PHONY: help run test lint format lock bench clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -29,16 +29,31 @@ format: $(VENV)/installed ## Rewrite the code as `make lint` wants it
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
+LOCK_BENCH := $(subst pyproject.toml,benchmarks/requirements.in,$(LOCK)) \
+	--python-version 3.12 --constraint requirements-dev.txt
+
 lock: $(VENV)/installed ## Pin what pyproject.toml names (UPGRADE=1: at the newest versions)
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group dev --constraint requirements.txt \
 		--output-file requirements-dev.txt
+	@$(LOCK_BENCH) $(if $(UPGRADE),--upgrade) --output-file benchmarks/requirements.txt
+
+bench: benchmarks/.venv/installed ## Measure this service beside others (25 minutes; takes wrk, and Node.js for one)
+	@benchmarks/.venv/bin/python -m benchmarks $(BENCH)
 
 clean: ## Remove .venv and the caches; the todos in instance/ stay
-	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) benchmarks/.venv benchmarks/peers/fastify/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/installed: requirements-dev.txt
 	@echo 'Installing into $(VENV) …'
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+benchmarks/.venv/installed: requirements-dev.txt benchmarks/requirements.txt
+	@echo 'Installing into benchmarks/.venv …'
+	@$(PYTHON) -m venv --clear benchmarks/.venv
+	@benchmarks/.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements-dev.txt -r benchmarks/requirements.txt
+	@if command -v npm > /dev/null; then npm ci --silent --omit=dev --prefix benchmarks/peers/fastify; fi
 	@touch $@

@@ -423,7 +423,7 @@ def test_head_answers_like_get_but_reads_no_rows(
     assert "Content-Length" not in response.headers
     assert sizes == [0]
     with app.app_context():
-        assert read(lists.Listing(), 0) == lists.Batch("", None, None)
+        assert read(lists.Listing(), 0) == lists.Batch(b"", None, None)
     assert client.head("/api/todos?limit=0").status_code == 400
 
 

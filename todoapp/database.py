@@ -5,6 +5,7 @@ import select
 from collections.abc import Mapping
 from typing import Any
 
+from psycopg2.extensions import BYTES, register_type
 from psycopg2.extensions import connection as Psycopg2Connection  # noqa: N812  # it is a class
 from sqlalchemy import ClauseElement, event
 from sqlalchemy.dialects import postgresql
@@ -56,6 +57,8 @@ def compiled(statement: ClauseElement) -> str:
 def execute(statement: str, parameters: Mapping[str, object]) -> tuple[Any, int]:
     """Execute one statement, a transaction of its own; return its first row and its row count.
 
+    Text comes as bytes in UTF-8.
+
     The connection is SQLAlchemy's pool's, and back there before the answer is written. What
     SQLAlchemy does beyond that for each execution would take longer than PostgreSQL does.
 
@@ -67,6 +70,8 @@ def execute(statement: str, parameters: Mapping[str, object]) -> tuple[Any, int]
     connection = db.engine.raw_connection()
     try:
         cursor = connection.cursor()
+        # Text is JSON that goes to the client as it is.
+        register_type(BYTES, cursor)  # type: ignore[arg-type]  # a DBAPI cursor, says SQLAlchemy
         cursor.execute(statement, parameters)
         row = cursor.fetchone() if cursor.description else None
         return row, cursor.rowcount

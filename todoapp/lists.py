@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import orjson
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     Integer,
     bindparam,
     delete,
@@ -69,7 +70,7 @@ class Listing(Selection):
 class Batch(NamedTuple):
     """Todos that follow one another in a list."""
 
-    todos: str
+    todos: bytes
     """Their JSON, with commas between them."""
 
     last: Key | None
@@ -95,12 +96,13 @@ def read_batch(listing: Listing, size: int) -> Batch:
         # One more shows whether more follow.
         "rows": size and size + 1,
     }
-    (lines, total), _ = execute(statement, parameters)
-    if not lines or lines.count("\n") < size:
-        return Batch((lines or "").replace("\n", ","), None, total)
-    lines, _, _ = lines.rpartition("\n")
-    last = lines[lines.rfind("\n") + 1 :]
-    return Batch(lines.replace("\n", ","), key(listing.sort_by, orjson.loads(last)), total)
+    (todos, found, total), _ = execute(statement, parameters)
+    if found <= size:
+        return Batch(todos or b"", None, total)
+    # Within a string of JSON every quotation mark is escaped, so this is where a todo begins.
+    todos = todos[: todos.rindex(b',{"id":')]
+    last = orjson.loads(todos[todos.rindex(b'{"id":') :])
+    return Batch(todos, key(listing.sort_by, last), total)
 
 
 def read_batches(listing: Listing) -> Iterator[Batch]:
@@ -143,17 +145,17 @@ def _select(
     continued: bool,
     counted: bool,
 ) -> str:
-    todos = select(Todo.__table__).where(*conditions)
+    source: FromClause = Todo.__table__
+    rows = select(source.c.json).where(*conditions)
     if BY_SEARCH in conditions:
         # For a page, PostgreSQL would rather walk through a million todos in the right order and
         # look for the words in each, wherever it takes them for common. OFFSET 0 keeps it from
         # that, so it begins with the index of the words: slower for "a", never slow for "aardvark".
-        todos = todos.offset(literal_column("0"))
-    source = todos.subquery()
+        source = select(source).where(*conditions).offset(literal_column("0")).subquery()
+        rows = select(source.c.json)
     columns = [source.c[name] for name in key_fields(sort_by)]
     rows = (
-        select(source.c.json)
-        .order_by(*(column.desc() if order == "desc" else column for column in columns))
+        rows.order_by(*(column.desc() if order == "desc" else column for column in columns))
         .offset(bindparam("offset", type_=Integer))
         .limit(bindparam("rows", type_=Integer))
     )
@@ -162,9 +164,10 @@ def _select(
         after = tuple_(*map(bindparam, AFTER[: len(columns)]))
         rows = rows.where(place < after if order == "desc" else place > after)
     total = select(func.count()).select_from(Todo).where(*conditions).scalar_subquery()
-    # All in one value: to fetch a row costs more than to read it. There is no line break in JSON.
-    lines = func.string_agg(rows.subquery().c.json, literal_column(r"E'\n'"))
-    return compiled(select(lines, total if counted else null()))
+    # All in one value: to fetch a row costs more than to read it.
+    found = rows.subquery()
+    todos = func.string_agg(found.c.json, literal_column("','"))
+    return compiled(select(todos, func.count(found.c.json), total if counted else null()))
 
 
 @cache

@@ -108,14 +108,14 @@ def delete_todo(todo_id: int) -> None:
     service.delete_todo(todo_id, versions=_expected_versions())
 
 
-def _todo_response(todo: str, status: int = 200) -> Response:
+def _todo_response(todo: bytes, status: int = 200) -> Response:
     response = Response(todo, status, mimetype="application/json")
     # Each change makes it later, so it tells the states of a todo apart.
     response.set_etag(orjson.loads(todo)["updated_at"])
     return response
 
 
-def _list_response(body: str | Iterable[str], batch: Batch) -> Response:
+def _list_response(body: bytes | Iterable[bytes], batch: Batch) -> Response:
     response = Response(body, mimetype="application/json")
     if batch.total is not None:
         response.headers["X-Total-Count"] = str(batch.total)
@@ -134,18 +134,18 @@ def _page(listing: Listing, batch: Batch) -> Response:
     return _unless_known(response)
 
 
-def _array(batch: Batch) -> str:
-    return f"[{batch.todos}]"
+def _array(batch: Batch) -> bytes:
+    return b"[%b]" % batch.todos
 
 
-def _stream(first: Batch, batches: Iterator[Batch]) -> Iterator[str]:
-    yield "[" + first.todos
+def _stream(first: Batch, batches: Iterator[Batch]) -> Iterator[bytes]:
+    yield b"[" + first.todos
     with broken_transfer():
         for batch in batches:
             # What followed may have been deleted meanwhile.
             if batch.todos:
-                yield "," + batch.todos
-    yield "]"
+                yield b"," + batch.todos
+    yield b"]"
 
 
 def _unless_known(response: Response) -> Response:

@@ -84,14 +84,14 @@ class TodoChanged(Exception):
         super().__init__(f"Todo {todo_id} has changed since")
 
 
-def create_todo(*, description: str, completed: bool = False) -> str:
+def create_todo(*, description: str, completed: bool = False) -> bytes:
     """Add a todo and return it, as JSON."""
-    todo: str
+    todo: bytes
     (todo,), _ = execute(INSERT, {"description": description, "completed": completed})
     return todo
 
 
-def get_todo(todo_id: int) -> str:
+def get_todo(todo_id: int) -> bytes:
     """Return one todo, as JSON.
 
     Raises:
@@ -106,7 +106,7 @@ def update_todo(
     description: str | None = None,
     completed: bool | None = None,
     versions: Collection[str] | None = None,
-) -> str:
+) -> bytes:
     """Change what is not None, and return the todo, as JSON. Nothing to change: nothing is written.
 
     Args:
@@ -139,7 +139,7 @@ def _one(
     todo_id: int,
     versions: Collection[str] | None = None,
     **values: object,
-) -> str:
+) -> bytes:
     if not 1 <= todo_id <= MAX_ID:
         raise TodoNotFound(todo_id)
     if versions is None:
@@ -152,6 +152,6 @@ def _one(
             raise TodoChanged(todo_id)
     if row is None:
         raise TodoNotFound(todo_id)
-    todo: str
+    todo: bytes
     (todo,) = row
     return todo
