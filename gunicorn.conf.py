@@ -32,7 +32,7 @@ graceful_timeout = 20
 # Longer than a platform's router keeps an idle connection (Heroku: 90 seconds), so that it is
 # never we who close one while a request is on its way.
 keepalive = 95
-# The longest that gunicorn knows: a cursor may hold a description, and a search words in any script.
+# The most that gunicorn allows: a cursor may hold a description, a search any script.
 limit_request_line = 8190
 # X-Forwarded-* is ProxyFix's: see TRUSTED_PROXIES.
 forwarded_allow_ips = ""

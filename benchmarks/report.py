@@ -71,7 +71,7 @@ statement that the service sent, execution + planning:
 
 {statements}
 The whole list, `GET /api/todos`, beside what PostgreSQL by itself gives out, `COPY (SELECT
-row_to_json(todos) FROM todos ORDER BY id) TO STDOUT` read by psycopg2:
+row_to_json(…) FROM todos ORDER BY id) TO STDOUT` of the same five fields, read by psycopg2:
 
 {export}
 Memory of all the processes of the service (their proportional set size): {idle} before, at

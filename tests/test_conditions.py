@@ -87,7 +87,9 @@ def test_what_is_as_expected_is_changed(client: FlaskClient, form: str) -> None:
     assert client.delete("/api/todos/1", headers=expected).status_code == 204
 
 
-@pytest.mark.parametrize("form", ['"other"', "W/{}", '"2025-12-28T10:00:00.123456Z"', '"\'"'])
+@pytest.mark.parametrize(
+    "form", ["", ",", '""', '"", "x"', '"other"', "W/{}", '"2025-12-28T10:00:00.123456Z"', '"\'"']
+)
 @pytest.mark.parametrize(
     ("method", "body"), [("PATCH", {"completed": True}), ("PATCH", {}), ("DELETE", None)]
 )

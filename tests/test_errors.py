@@ -72,7 +72,7 @@ def test_a_connection_that_broke_while_it_was_idle_is_not_the_clients_problem(
 ) -> None:
     client.get("/api/todos")
     sql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 from todoapp import lists
+from todoapp.cursors import encode_cursor
 from todoapp.extensions import db
 
 SORTS = ["id", "created_at", "updated_at", "description"]
@@ -146,6 +147,12 @@ def test_a_link_is_absolute_and_keeps_what_was_asked_for(
     }
 
 
+def test_a_link_is_ascii_whatever_the_host_is_named(client: FlaskClient, todos: list[Any]) -> None:
+    response = client.get("/api/todos?limit=1", base_url="http://xn--fiq228c.example")
+
+    assert response.headers["Link"].startswith("<http://xn--fiq228c.example/api/todos?limit=1&")
+
+
 def test_an_offset_leaves_out_the_first_ones(client: FlaskClient, todos: list[Any]) -> None:
     assert client.get("/api/todos?offset=10").get_json() == todos[10:]
     assert client.get("/api/todos?offset=2&limit=3").get_json() == todos[2:5]
@@ -200,6 +207,37 @@ def test_a_cursor_of_another_list_is_refused(
 @pytest.mark.parametrize("cursor", ["", "x", "AAAA", "é", "%00", "W10", "bnVsbA", "e30", "MQ"])
 def test_a_malformed_cursor_is_refused(client: FlaskClient, cursor: str) -> None:
     response = client.get(f"/api/todos?limit=1&cursor={cursor}")
+
+    assert response.status_code == 400
+    assert list(response.get_json()["errors"]) == ["cursor"]
+
+
+@pytest.mark.parametrize(
+    ("sort_by", "key"),
+    [
+        ("id", [True]),
+        ("id", [0]),
+        ("id", [2**31]),
+        ("id", ["1"]),
+        ("id", [1.5]),
+        ("id", []),
+        ("id", [1, 1]),
+        ("created_at", [1]),
+        ("created_at", ["2025-12-28T10:00:00.123456Z", None]),
+        ("created_at", ["2025-12-28", 1]),
+        ("created_at", ["2025-W01-1", 1]),
+        ("created_at", ["2025-12-28T10:00:00.123456+16:00", 1]),
+        ("updated_at", [7, 1]),
+        ("description", ["a\0b", 1]),
+        ("description", [None, 1]),
+    ],
+)
+def test_a_cursor_that_we_have_not_made_is_refused(
+    client: FlaskClient, sort_by: str, key: list[object]
+) -> None:
+    cursor = encode_cursor(lists.Listing(sort_by=sort_by), key)
+
+    response = client.get(f"/api/todos?limit=1&sort_by={sort_by}&cursor={cursor}")
 
     assert response.status_code == 400
     assert list(response.get_json()["errors"]) == ["cursor"]
@@ -317,6 +355,10 @@ def test_a_bad_value_is_refused_by_the_name_of_its_parameter(
         ("мол", "Купить Молоко", True),
         ("ОДΌΣ", "οδός", False),
         ("ΟΔΌΣ", "οδός", True),
+        ("κοσ", "κοσμος", True),
+        ("κος", "ΚΟΣΜΟΣ", True),
+        ("\x1c", "Buy milk", True),
+        ("buy\x1cmilk", "Buy milk", True),
         ("émile", "Call ÉMILE", True),
         ("牛奶", "我要买牛奶", True),
         ("हिन्", "हिन्दी सीखो", True),
@@ -550,6 +592,22 @@ def test_without_a_status_nothing_is_changed(
 
     assert response.status_code == 400
     assert "status" in response.get_json()["errors"]
+    assert client.get("/api/todos").get_json() == todos
+
+
+@pytest.mark.parametrize(
+    "narrowing", ["search=", "search=%20", "search=%00%09", "limit=1", "offset=5", "cursor=x"]
+)
+@pytest.mark.parametrize("method", ["DELETE", "PATCH"])
+def test_what_only_seems_to_narrow_a_change_is_refused(
+    client: FlaskClient, todos: list[Any], method: str, narrowing: str
+) -> None:
+    body = {"completed": True} if method == "PATCH" else None
+
+    response = client.open(f"/api/todos?status=incomplete&{narrowing}", method=method, json=body)
+
+    assert response.status_code == 400
+    assert list(response.get_json()["errors"]) == [narrowing.partition("=")[0]]
     assert client.get("/api/todos").get_json() == todos
 
 

@@ -5,11 +5,12 @@ import select
 from collections.abc import Mapping
 from typing import Any
 
+import psycopg2
 from psycopg2.extensions import BYTES, register_type
 from psycopg2.extensions import connection as Psycopg2Connection  # noqa: N812  # it is a class
 from sqlalchemy import ClauseElement, event
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DisconnectionError, InvalidRequestError
 from sqlalchemy.pool import Pool
 
 from .config import Config
@@ -43,6 +44,12 @@ def engine_options(config: Config) -> dict[str, Any]:
         "connect_args": {
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "fallback_application_name": "todoapp",
+            # A server that vanished without a word is known to be gone while its connections
+            # are idle, and to a request within a minute.
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 15_000,
             # The operator's own options come last, and so they win.
             "options": f"{timeouts} {config.database_url.query.get('options', '')}",
         },
@@ -67,7 +74,11 @@ def execute(statement: str, parameters: Mapping[str, object]) -> tuple[Any, int]
         sqlalchemy.exc.TimeoutError: every connection stayed busy.
     """
     logger.info("%s", statement)
-    connection = db.engine.raw_connection()
+    try:
+        connection = db.engine.raw_connection()
+    except InvalidRequestError as error:
+        # The pool has opened connections, and each of them broke at once.
+        raise psycopg2.OperationalError("the connection broke as soon as it was open") from error
     try:
         cursor = connection.cursor()
         # Text is JSON that goes to the client as it is.

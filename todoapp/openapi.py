@@ -1,13 +1,16 @@
 """The description of the API: /openapi.json, and /docs, the same as a page."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import flask_swagger_ui
 from flask import Blueprint, Flask, render_template
 
 from .extensions import api
 from .schemas import ErrorSchema, ValidationErrorSchema
+
+View = TypeVar("View", bound=Callable[..., Any])
 
 FAILURES: dict[int, tuple[str, str]] = {
     400: ("The request says what it must not say", "description must not be empty"),
@@ -60,12 +63,25 @@ def headers(*names: str) -> dict[str, Any]:
     }
 
 
-def _request_header(name: str, description: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "schema": {"type": "string"}, "description": description}
+IF_MATCH = {"If-Match": "Only if the todo still has this `ETag`; else 412"}
+IF_NONE_MATCH = {"If-None-Match": "Only if the `ETag` is another one; else 304"}
 
 
-IF_MATCH = _request_header("If-Match", "Only if the todo still has this `ETag`; else 412")
-IF_NONE_MATCH = _request_header("If-None-Match", "Only if the `ETag` is another one; else 304")
+def reads_headers(described: dict[str, str]) -> Callable[[View], View]:
+    """Describe headers that a view reads from the request.
+
+    `Blueprint.doc(parameters=…)` would put them in the place of those of `Blueprint.arguments`.
+    """
+
+    def describe(view: View) -> View:
+        arguments = view._apidoc.setdefault("arguments", {})  # type: ignore[attr-defined]
+        arguments.setdefault("parameters", []).extend(
+            {"name": name, "in": "header", "schema": {"type": "string"}, "description": text}
+            for name, text in described.items()
+        )
+        return view
+
+    return describe
 
 
 def init_app(app: Flask) -> None:
@@ -75,7 +91,9 @@ def init_app(app: Flask) -> None:
     api.init_app(app)
     # flask-smorest describes its own paging, which we do not use.
     del api.spec.components.schemas["PaginationMetadata"]
-    api.spec.components.response("304", {"description": "The client has it as it is"})
+    api.spec.components.response(
+        "304", {"description": "The client has it as it is", "headers": headers("ETag")}
+    )
     for status, (description, detail) in FAILURES.items():
         example: dict[str, Any] = {"detail": detail}
         if status == 400:

@@ -8,13 +8,14 @@ from urllib.parse import urlencode
 import orjson
 from flask import Response, request, stream_with_context, url_for
 from flask_smorest import Blueprint
+from werkzeug.urls import iri_to_uri
 
 from . import lists, service
 from .cursors import encode_cursor
 from .errors import broken_transfer
 from .json import JSONBodyParser
 from .lists import Batch, Listing, Selection
-from .openapi import IF_MATCH, IF_NONE_MATCH, headers, responses
+from .openapi import IF_MATCH, IF_NONE_MATCH, headers, reads_headers, responses
 from .schemas import (
     DeletedSchema,
     ListingSchema,
@@ -32,7 +33,8 @@ blueprint.ARGUMENTS_PARSER = JSONBodyParser()
 
 
 @blueprint.get("")
-@blueprint.doc(**responses(304, 400, 503), parameters=[IF_NONE_MATCH])
+@blueprint.doc(**responses(304, 400, 503))
+@reads_headers(IF_NONE_MATCH)
 @blueprint.arguments(ListingSchema(), location="query")
 @blueprint.response(200, TodoSchema(many=True), headers=headers("ETag", "Link", "X-Total-Count"))
 def list_todos(listing: Listing) -> Response:
@@ -70,7 +72,10 @@ def create_todo(fields: dict[str, Any]) -> Response:
 @blueprint.arguments(SomeTodosUpdateSchema())
 @blueprint.response(200, UpdatedSchema)
 def update_todos(selection: Selection, fields: dict[str, Any]) -> dict[str, int]:
-    """Complete or reopen all todos in a state, or those of them that a search finds"""
+    """Complete or reopen all todos in a state, or those of them that a search finds
+
+    All of them or, where it takes longer than a statement may, none.
+    """
     return {"updated": lists.update_all(selection, **fields)}
 
 
@@ -79,12 +84,16 @@ def update_todos(selection: Selection, fields: dict[str, Any]) -> dict[str, int]
 @blueprint.arguments(SomeTodosSchema(), location="query")
 @blueprint.response(200, DeletedSchema)
 def delete_todos(selection: Selection) -> dict[str, int]:
-    """Delete all todos in a state for good, or those of them that a search finds"""
+    """Delete all todos in a state for good, or those of them that a search finds
+
+    All of them or, where it takes longer than a statement may, none.
+    """
     return {"deleted": lists.delete_all(selection)}
 
 
 @blueprint.get("/<int(signed=True):todo_id>")
-@blueprint.doc(**responses(304, 404, 503), parameters=[IF_NONE_MATCH])
+@blueprint.doc(**responses(304, 404, 503))
+@reads_headers(IF_NONE_MATCH)
 @blueprint.response(200, TodoSchema, headers=headers("ETag"))
 def get_todo(todo_id: int) -> Response:
     """Read a todo"""
@@ -92,7 +101,8 @@ def get_todo(todo_id: int) -> Response:
 
 
 @blueprint.patch("/<int(signed=True):todo_id>")
-@blueprint.doc(**responses(400, 404, 412, 413, 415, 503), parameters=[IF_MATCH])
+@blueprint.doc(**responses(400, 404, 412, 413, 415, 503))
+@reads_headers(IF_MATCH)
 @blueprint.arguments(TodoUpdateSchema())
 @blueprint.response(200, TodoSchema, headers=headers("ETag"))
 def update_todo(fields: dict[str, Any], todo_id: int) -> Response:
@@ -101,7 +111,8 @@ def update_todo(fields: dict[str, Any], todo_id: int) -> Response:
 
 
 @blueprint.delete("/<int(signed=True):todo_id>")
-@blueprint.doc(**responses(404, 412, 503), parameters=[IF_MATCH])
+@blueprint.doc(**responses(404, 412, 503))
+@reads_headers(IF_MATCH)
 @blueprint.response(204)
 def delete_todo(todo_id: int) -> None:
     """Delete a todo for good"""
@@ -127,7 +138,8 @@ def _page(listing: Listing, batch: Batch) -> Response:
     if batch.last is not None:
         query = {**request.args, "cursor": encode_cursor(listing, batch.last)}
         query.pop("offset", None)
-        response.headers["Link"] = f'<{request.base_url}?{urlencode(query)}>; rel="next"'
+        link = f"{iri_to_uri(request.base_url)}?{urlencode(query)}"
+        response.headers["Link"] = f'<{link}>; rel="next"'
     # The headers are a part of what a client would miss.
     shown = (response.headers.get("Link"), response.headers.get("X-Total-Count"))
     response.set_etag(blake2b(repr(shown).encode() + response.data, digest_size=16).hexdigest())
@@ -144,7 +156,8 @@ def _stream(first: Batch, batches: Iterator[Batch]) -> Iterator[bytes]:
         for batch in batches:
             # What followed may have been deleted meanwhile.
             if batch.todos:
-                yield b"," + batch.todos
+                yield b","
+                yield batch.todos
     yield b"]"
 
 
@@ -162,4 +175,6 @@ def _unless_known(response: Response) -> Response:
 def _expected_versions() -> Collection[str] | None:
     """Return the versions that `If-Match` names, None without one: RFC 9110, section 13.1.1."""
     tags = request.if_match
-    return sorted(tags.as_set()) if tags and not tags.star_tag else None
+    if "If-Match" not in request.headers or tags.star_tag:
+        return None
+    return [tag for tag in tags.as_set() if tag]

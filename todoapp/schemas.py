@@ -1,10 +1,19 @@
 """What a request may say, and what a response says."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, get_args
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate
+from marshmallow import (
+    EXCLUDE,
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    validate,
+    validates_schema,
+)
 
 from .cursors import decode_cursor
 from .lists import Listing, Order, Selection, SortBy, Status
@@ -101,14 +110,9 @@ def choice_field(name: str, choices: Any, **kwargs: Any) -> fields.String:
     )
 
 
-class SelectionSchema(Schema):
-    """Which todos, in a query string."""
-
-    class Meta:
-        unknown = EXCLUDE
-
-    status = choice_field("status", Status, metadata={"description": "Only todos in this state"})
-    search = fields.String(
+def search_field(**metadata: str) -> fields.String:
+    """The words that a todo has to contain."""
+    return fields.String(
         validate=validate.Length(
             max=SEARCH_LENGTH, error=f"search must not exceed {SEARCH_LENGTH} characters"
         ),
@@ -116,8 +120,19 @@ class SelectionSchema(Schema):
             "description": "Only todos that contain every word of it, each one matched from its"
             " beginning, in upper or lower case",
             "example": "gro mil",
+            **metadata,
         },
     )
+
+
+class SelectionSchema(Schema):
+    """Which todos, in a query string."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    status = choice_field("status", Status, metadata={"description": "Only todos in this state"})
+    search = search_field()
 
     @post_load
     def make(self, data: dict[str, Any], **kwargs: Any) -> Selection:
@@ -126,23 +141,44 @@ class SelectionSchema(Schema):
 
 
 class SomeTodosSchema(SelectionSchema):
-    """Which todos to change: a query string that was forgotten must not mean all of them."""
+    """Which todos to change. What was forgotten, or means less than it seems, is refused."""
 
     status = choice_field("status", Status, required=True)
+    search = search_field(pattern=r"[^\s\u0000]")
+
+    @validates_schema(pass_original=True)
+    def check_what_narrows(
+        self, data: dict[str, Any], original: Mapping[str, Any], **kwargs: Any
+    ) -> None:
+        """Raise a ValidationError where fewer todos seem to be meant than would be changed."""
+        errors = {
+            name: [f"{name} does not narrow what is changed"]
+            for name in ("limit", "offset", "cursor")
+            if name in original
+        }
+        if "search" in data and not data["search"].replace("\0", " ").strip():
+            errors["search"] = ["search must not be empty where todos are changed"]
+        if errors:
+            raise ValidationError(errors)
 
 
 class ListingSchema(SelectionSchema):
     """A list, in a query string."""
 
     sort_by = choice_field(
-        "sort_by", SortBy, metadata={"description": "Ties are in the order of `id`"}
+        "sort_by",
+        SortBy,
+        metadata={"description": "Ties are in the order of `id`", "default": "id"},
     )
-    order = choice_field("order", Order)
+    order = choice_field("order", Order, metadata={"default": "asc"})
     limit = WholeNumber(
         "limit", 1, MAX_LIMIT, metadata={"description": "As many at most; absent: all of them"}
     )
     offset = WholeNumber(
-        "offset", 0, MAX_ID, metadata={"description": "Leave out as many at the beginning"}
+        "offset",
+        0,
+        MAX_ID,
+        metadata={"description": "Leave out as many at the beginning", "default": 0},
     )
     cursor = fields.String(
         metadata={"description": "Where to go on: from the `Link` of the page before"}
@@ -151,7 +187,10 @@ class ListingSchema(SelectionSchema):
         truthy={"true"},
         falsy={"false"},
         error_messages={"invalid": "count must be true or false"},
-        metadata={"description": "Say in `X-Total-Count` how many there are in all"},
+        metadata={
+            "description": "Say in `X-Total-Count` how many there are in all",
+            "default": False,
+        },
     )
 
     @post_load

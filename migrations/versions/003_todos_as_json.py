@@ -1,10 +1,11 @@
 """The JSON of each todo, made by the database when the todo changes, and not at each reading.
 
-To make it is most of what a list costs: 2 of 2.3 microseconds for each todo, half of that for
-the timestamps. It takes 1.5 times the room of the todo itself.
+To make it is most of what a list costs: of 20 milliseconds for 10,000 todos, 18, and 11 of those
+for the timestamps. It takes 1.5 times the room of the todo itself.
 
-Adding the column writes the table anew, and nobody can read or write it meanwhile: about 4
-seconds for a million todos.
+Adding the column writes the table anew, which takes its size once more on disk. Nobody can read
+or write it meanwhile, 6 seconds for a million todos; requests wait up to 3 seconds, and then
+are 503s.
 """
 
 import sqlalchemy as sa
