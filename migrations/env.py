@@ -36,6 +36,7 @@ def wait_for_turn(connection: Connection) -> None:
 
 
 def migrate(connection: Connection) -> None:
+    """Run the migrations on `connection`, one after the other, when it is our turn."""
     wait_for_turn(connection)
     context.configure(
         connection=connection,

@@ -110,7 +110,7 @@ def refuse_broken_connection(connection: Psycopg2Connection, *_: object) -> None
 
 
 def reason(error: BaseException | None) -> str:
-    """Return in one line why the database refused, from psycopg2's error.
+    """Return in one line why the database refused, or the pool has no connection.
 
     That is PostgreSQL's primary message: its DETAIL may quote what people wrote.
     """

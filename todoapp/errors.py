@@ -110,8 +110,7 @@ def broken_transfer() -> Iterator[None]:
     try:
         yield
     except (Error, PoolTimeoutError) as error:
-        message = reason(error) if isinstance(error, Error) else str(error)
-        current_app.logger.warning("A list broke off. Database: %s", message)
+        current_app.logger.warning("A list broke off. Database: %s", reason(error))
         # gunicorn takes it for a connection that is gone: it closes it, without a traceback.
         raise ConnectionResetError(errno.ECONNRESET, "the database failed") from error
 

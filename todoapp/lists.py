@@ -52,11 +52,17 @@ class Selection:
     """Which todos: those with the status, if one is given, that contain every word of `search`.
 
     A word is found by its beginning, in upper or lower case. What is no letter and no digit is
-    a word of its own, and so is each Han character: see migration 003.
+    a word of its own, and so is each Han character: see migration 004.
     """
 
     status: Status | None = None
     search: str = ""
+
+    @property
+    def words(self) -> str:
+        """Return what `search` asks for, empty where that is nothing."""
+        # PostgreSQL's text has no NUL, so no word of a todo has one either.
+        return self.search.replace("\0", " ").strip()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,12 +121,12 @@ def read_batches(listing: Listing) -> Iterator[Batch]:
     A todo appears exactly once if it exists from the beginning to the end, and what the list
     is sorted by does not change meanwhile; `id` and `created_at` never do.
     """
-    batch = read_batch(listing, BATCH_SIZE)
-    yield batch
-    while batch.last is not None:
-        listing = replace(listing, after=batch.last, offset=0, count=False)
+    while True:
         batch = read_batch(listing, BATCH_SIZE)
         yield batch
+        if batch.last is None:
+            return
+        listing = replace(listing, after=batch.last, offset=0, count=False)
 
 
 def update_all(selection: Selection, *, completed: bool) -> int:
@@ -186,20 +192,15 @@ def _delete(conditions: Conditions) -> str:
 
 
 def _conditions(selection: Selection) -> Conditions:
-    asked = ((BY_STATUS, selection.status), (BY_SEARCH, _words(selection)))
+    asked = ((BY_STATUS, selection.status), (BY_SEARCH, selection.words))
     return tuple(condition for condition, value in asked if value)
 
 
 def _parameters(selection: Selection) -> dict[str, object]:
     return {
         "status": selection.status == "completed",
-        "search": _words(selection),
+        "search": selection.words,
     }
-
-
-def _words(selection: Selection) -> str:
-    # PostgreSQL's text has no NUL, so no word of a todo has one either.
-    return selection.search.replace("\0", " ").strip()
 
 
 def _change(statement: str, parameters: Mapping[str, object]) -> int:

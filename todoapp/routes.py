@@ -1,6 +1,6 @@
 """/api/todos: HTTP in, one call of the service, HTTP out."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlencode
@@ -172,7 +172,7 @@ def _unless_known(response: Response) -> Response:
     return response
 
 
-def _expected_versions() -> Collection[str] | None:
+def _expected_versions() -> list[str] | None:
     """Return the versions that `If-Match` names, None without one: RFC 9110, section 13.1.1."""
     tags = request.if_match
     if "If-Match" not in request.headers or tags.star_tag:

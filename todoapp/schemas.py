@@ -156,7 +156,7 @@ class SomeTodosSchema(SelectionSchema):
             for name in ("limit", "offset", "cursor")
             if name in original
         }
-        if "search" in data and not data["search"].replace("\0", " ").strip():
+        if "search" in data and not Selection(search=data["search"]).words:
             errors["search"] = ["search must not be empty where todos are changed"]
         if errors:
             raise ValidationError(errors)
@@ -234,7 +234,7 @@ TIMESTAMP_METADATA = {
 
 
 class TodoSchema(Schema):
-    """A todo in a response. PostgreSQL writes it (`models.TODO_JSON`); here it is described."""
+    """A todo in a response. PostgreSQL writes it (`Todo.json`); here it is described."""
 
     id = fields.Integer(required=True, metadata={"minimum": 1, "example": 1})
     description = fields.String(

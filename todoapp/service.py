@@ -4,8 +4,6 @@ Each function is one statement on an autocommitting connection: a transaction of
 round trip, and the connection is back in the pool before the answer is written.
 """
 
-from collections.abc import Collection
-
 from sqlalchemy import (
     ARRAY,
     JSON,
@@ -105,7 +103,7 @@ def update_todo(
     *,
     description: str | None = None,
     completed: bool | None = None,
-    versions: Collection[str] | None = None,
+    versions: list[str] | None = None,
 ) -> bytes:
     """Change what is not None, and return the todo, as JSON. Nothing to change: nothing is written.
 
@@ -121,7 +119,7 @@ def update_todo(
     return _one(UPDATE, todo_id, versions, new_description=description, new_completed=completed)
 
 
-def delete_todo(todo_id: int, *, versions: Collection[str] | None = None) -> None:
+def delete_todo(todo_id: int, *, versions: list[str] | None = None) -> None:
     """Remove a todo for good; its id is not given again.
 
     Args:
@@ -137,20 +135,18 @@ def delete_todo(todo_id: int, *, versions: Collection[str] | None = None) -> Non
 def _one(
     statements: Statements,
     todo_id: int,
-    versions: Collection[str] | None = None,
+    versions: list[str] | None = None,
     **values: object,
 ) -> bytes:
     if not 1 <= todo_id <= MAX_ID:
         raise TodoNotFound(todo_id)
-    if versions is None:
-        row, _ = execute(statements[0], {"todo_id": todo_id, **values})
-    else:
-        values["versions"] = list(versions)
-        row, _ = execute(statements[1], {"todo_id": todo_id, **values})
-        if row is None:
+    on_any, on_unchanged = statements
+    statement = on_any if versions is None else on_unchanged
+    row, _ = execute(statement, {"todo_id": todo_id, "versions": versions, **values})
+    if row is None:
+        if versions is not None:
             get_todo(todo_id)
             raise TodoChanged(todo_id)
-    if row is None:
         raise TodoNotFound(todo_id)
     todo: bytes
     (todo,) = row
