@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format lock bench clean
+.PHONY: help run test lint format lock audit bench clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -37,6 +37,9 @@ lock: $(VENV)/installed ## Pin what pyproject.toml names (UPGRADE=1: at the newe
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group dev --constraint requirements.txt \
 		--output-file requirements-dev.txt
 	@$(LOCK_BENCH) $(if $(UPGRADE),--upgrade) --output-file benchmarks/requirements.txt
+
+audit: $(VENV)/installed ## Ask for known faults of what production installs (takes the package index's advisories)
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements.txt
 
 bench: benchmarks/.venv/installed ## Measure this service beside others (25 minutes; takes wrk, and Node.js for one)
 	@benchmarks/.venv/bin/python -m benchmarks $(BENCH)
