@@ -22,7 +22,9 @@ settings = load_config()
 
 bind = f"[::]:{settings.port}" if socket.has_dualstack_ipv6() else f"0.0.0.0:{settings.port}"
 workers = settings.web_concurrency
-worker_class = "gthread"
+worker_class = "todoapp.worker.Worker"
+# It takes sockets that block.
+sendfile = False
 threads = settings.web_threads
 # The application is loaded once, and its memory is shared by the workers.
 preload_app = True
@@ -71,8 +73,9 @@ class RequestLogger(Logger):  # type: ignore[misc]
         self.access_log.info(
             "%s %s %s %.1fms",
             environ["REQUEST_METHOD"],
-            quote(environ["PATH_INFO"], encoding="latin-1"),
-            resp.status_code,
+            # What gunicorn refuses has not got that far.
+            quote(environ.get("PATH_INFO", environ["RAW_URI"]), encoding="latin-1"),
+            resp.status.split()[0],
             request_time.total_seconds() * 1000,
         )
 

@@ -6,10 +6,9 @@ from typing import Any
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from . import cors, errors, health, openapi, routes
+from . import cors, engine, errors, health, openapi, routes
 from .config import Config, load_config
-from .database import engine_options
-from .extensions import api, db, migrate
+from .extensions import api, migrate
 from .json import OrjsonProvider
 
 
@@ -30,9 +29,7 @@ def create_app(config: Config | None = None) -> Flask:
     """
     config = config or load_config()
     app = Service(__name__)
-    app.config.from_mapping(
-        config.flask_settings(), SQLALCHEMY_ENGINE_OPTIONS=engine_options(config)
-    )
+    app.config.from_mapping(config.flask_settings())
     app.json = OrjsonProvider(app)
     # A path with and without its trailing slash is the same resource, with no redirect.
     app.url_map.strict_slashes = False
@@ -43,7 +40,7 @@ def create_app(config: Config | None = None) -> Flask:
             app.wsgi_app, x_for=hops, x_proto=hops
         )
 
-    db.init_app(app)
+    engine.init_app(app, config)
     migrate.init_app(app)
     cors.init_app(app)
     openapi.init_app(app)

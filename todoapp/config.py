@@ -39,9 +39,13 @@ class Config:
     web_concurrency: int
     web_threads: int
     trusted_proxies: int
+    request_timeout: int
     db_pool_size: int
     db_max_overflow: int
     db_pool_timeout: int
+    db_connect_timeout: int
+    db_lock_timeout: int
+    db_statement_timeout: int
     cors_origins: tuple[str, ...]
     log_level: str
     log_sql: bool
@@ -60,10 +64,17 @@ class Config:
             web_concurrency=_whole_number(environ, "WEB_CONCURRENCY", default=2, least=1),
             web_threads=web_threads,
             trusted_proxies=_whole_number(environ, "TRUSTED_PROXIES", default=0),
+            request_timeout=_whole_number(environ, "REQUEST_TIMEOUT", default=10, least=1),
             # A connection for each thread, so that no request waits for one.
             db_pool_size=_whole_number(environ, "DB_POOL_SIZE", default=web_threads, least=1),
             db_max_overflow=_whole_number(environ, "DB_MAX_OVERFLOW", default=0),
             db_pool_timeout=_whole_number(environ, "DB_POOL_TIMEOUT", default=3, least=1),
+            # libpq takes a single second for two.
+            db_connect_timeout=_whole_number(environ, "DB_CONNECT_TIMEOUT", default=3, least=2),
+            db_lock_timeout=_whole_number(environ, "DB_LOCK_TIMEOUT", default=3, least=1),
+            db_statement_timeout=_whole_number(
+                environ, "DB_STATEMENT_TIMEOUT", default=10, least=1
+            ),
             cors_origins=_origins(environ, "CORS_ORIGINS", default=LOCAL_ORIGINS),
             log_level=_choice(environ, "LOG_LEVEL", default="info", choices=LOG_LEVELS),
             log_sql=_choice(environ, "LOG_SQL", default="0", choices=("0", "1")) == "1",
@@ -76,6 +87,9 @@ class Config:
             # more than we take: that byte tells a body that is too long.
             "MAX_CONTENT_LENGTH": MAX_BODY_KIB * 1024 + 1,
             "SQLALCHEMY_DATABASE_URI": self.database_url,
+            "LOCK_SECONDS": self.db_lock_timeout,
+            # The database ends a statement by itself, and says why, if it still can.
+            "ANSWER_SECONDS": self.db_statement_timeout + 1,
             "CORS_ALWAYS_SEND": False,
             "CORS_ORIGINS": self.cors_origins,
             "CORS_METHODS": ("GET", "HEAD", "POST", "PATCH", "DELETE"),
@@ -112,7 +126,7 @@ def _database_url(environ: Mapping[str, str]) -> URL:
     if value.count("@") > 1:
         raise malformed
     try:
-        url = make_url(value)
+        url = _make_url(value)
     except (ArgumentError, ValueError):
         raise malformed from None
     if url.drivername.partition("+")[0] not in ("postgres", "postgresql"):
@@ -128,6 +142,30 @@ def _database_url(environ: Mapping[str, str]) -> URL:
     if not text.isprintable() or not 0 < (url.port or 5432) < 65536:
         raise malformed
     return url
+
+
+def _make_url(value: str) -> URL:
+    """Return an address, which may name several hosts: the first that lets us in is used.
+
+    SQLAlchemy reads only one there, but hands a list in the query on to libpq:
+    https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS
+
+    Raises:
+        ArgumentError, ValueError: it is none.
+    """
+    several = re.fullmatch(r"([^/]*//(?:[^/]*@)?)([^/?@]*,[^/?@]*)([/?].*)", value)
+    if not several:
+        return make_url(value)
+    start, places, rest = several.groups()
+    hosts, ports = [], []
+    for place in places.split(","):
+        parts = re.fullmatch(r"(\[[^\[\]]+\]|[^\[\]:]+)(?::([0-9]{1,5}))?", place)
+        if not parts or not 0 < int(parts[2] or 5432) < 65536:
+            raise ValueError("no such place")
+        hosts.append(parts[1].strip("[]"))
+        ports.append(parts[2] or "5432")
+    url = make_url(start + rest)
+    return url.update_query_dict({"host": ",".join(hosts), "port": ",".join(ports)})
 
 
 def _with_options_of_libpq(url: URL) -> URL:

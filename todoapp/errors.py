@@ -13,7 +13,9 @@ from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntit
 
 from .config import MAX_BODY_KIB
 from .database import reason
+from .engine import Unreachable
 from .service import TodoChanged, TodoNotFound
+from .worker import waited_too_long
 
 RETRY_AFTER_SECONDS = 1
 
@@ -21,6 +23,7 @@ RETRY_AFTER_SECONDS = 1
 # fault of ours: https://www.postgresql.org/docs/current/errcodes-appendix.html
 UNAVAILABLE = {
     "08": "The database is unavailable",  # connection exception
+    "2200H": "The database has no more ids",
     "25006": "The database is read-only",
     "40": "Another request was changing the same todos",  # a deadlock
     "53": "The database is overloaded",  # insufficient resources
@@ -40,6 +43,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(TodoChanged, handle_todo_changed)
     app.register_error_handler(Error, handle_database_error)
     app.register_error_handler(PoolTimeoutError, handle_pool_timeout)
+    app.before_request(refuse_what_waited_too_long)
 
 
 def handle_http_exception(error: HTTPException) -> Response:
@@ -87,7 +91,8 @@ def handle_database_error(error: Error) -> Response:
     message = reason(error)
     detail = UNAVAILABLE.get(sqlstate) or UNAVAILABLE.get(sqlstate[:2])
     if detail:
-        current_app.logger.warning("Database: %s", message)
+        if not isinstance(error, Unreachable):
+            current_app.logger.warning("Database: %s", message)
         return _unavailable(detail)
     where = "".join(traceback.format_tb(error.__traceback__))
     current_app.logger.error("Database: %s %s\n%s", sqlstate, message, where)
@@ -113,6 +118,14 @@ def broken_transfer() -> Iterator[None]:
         current_app.logger.warning("A list broke off. Database: %s", reason(error))
         # gunicorn takes it for a connection that is gone: it closes it, without a traceback.
         raise ConnectionResetError(errno.ECONNRESET, "the database failed") from error
+
+
+def refuse_what_waited_too_long() -> Response | None:
+    """Answer a request whose client will not wait any more, without doing what it asks for."""
+    if not waited_too_long.get():
+        return None
+    current_app.logger.warning("A request waited too long for a thread")
+    return _unavailable("The service is overloaded")
 
 
 def _failure(status: int, detail: str, **more: object) -> Response:

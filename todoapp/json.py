@@ -46,14 +46,7 @@ class JSONBodyParser(FlaskParser):
             RequestEntityTooLarge: it is longer than MAX_BODY_KIB.
             UnsupportedMediaType: it does not say that it is JSON.
         """
-        try:
-            body = req.get_data()
-        except (ClientDisconnected, ParseException) as error:
-            raise BadRequest("Invalid JSON: the body breaks off") from error
-        if len(body) > MAX_BODY_KIB * 1024:
-            raise RequestEntityTooLarge
-        if len(body) < (req.content_length or 0):
-            raise BadRequest("Invalid JSON: the body breaks off")
+        body = _body(req)
         if not body:
             raise BadRequest("Invalid JSON: the body is empty")
         if not req.is_json:
@@ -74,6 +67,23 @@ class JSONBodyParser(FlaskParser):
     def handle_error(self, error: ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise `error` as it is: `errors.py` knows what to answer."""
         raise error
+
+
+def _body(req: Request) -> bytes:
+    """Return the whole body, or none of it."""
+    length = req.content_length or 0
+    # Of a longer one, the worker has not waited for all.
+    if length > MAX_BODY_KIB * 1024:
+        raise RequestEntityTooLarge
+    try:
+        body = req.get_data()
+    except (ClientDisconnected, ParseException) as error:
+        raise BadRequest("Invalid JSON: the body breaks off") from error
+    if len(body) > MAX_BODY_KIB * 1024:
+        raise RequestEntityTooLarge
+    if len(body) < length:
+        raise BadRequest("Invalid JSON: the body breaks off")
+    return body
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -1,0 +1,200 @@
+"""What a client may do to its connection, and that it is nobody else's problem."""
+
+import http.client
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+
+import psycopg2
+import pytest
+
+from tests.process.web import WebProcess, serving
+from tests.waiting import wait_until
+
+HEAD = b"Host: x\r\nContent-Type: application/json\r\n"
+LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST /api/todos HTTP/1.1\r\n" + HEAD
+SLOW_TO_SEND = {
+    "silent": b"",
+    "half a head": b"GET / HTTP/1.1\r\nX: ",
+    "half a body": POST + b'Content-Length: 100\r\n\r\n{"des',
+    "half a chunk": POST + b'Transfer-Encoding: chunked\r\n\r\n20\r\n{"des',
+}
+
+
+@pytest.fixture
+def web(database: str) -> Iterator[WebProcess]:
+    """A web process with little patience and one thread, which nobody may keep for himself."""
+    environ = {"REQUEST_TIMEOUT": "1", "WEB_CONCURRENCY": "1", "WEB_THREADS": "1"}
+    with serving(DATABASE_URL=database, **environ) as process:
+        yield process
+
+
+@contextmanager
+def client(web: WebProcess, data: bytes = b"") -> Iterator[socket.socket]:
+    """A client that has connected and sent `data`."""
+    with socket.create_connection(("127.0.0.1", web.port), timeout=30) as connection:
+        connection.sendall(data)
+        yield connection
+
+
+def answer(connection: socket.socket) -> tuple[int, bytes]:
+    """Read one answer, its status and its body."""
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    return response.status, response.read()
+
+
+def read_to_the_end(connection: socket.socket) -> bytes:
+    """Return what still comes, once the other side has closed the connection."""
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize("data", SLOW_TO_SEND.values(), ids=list(SLOW_TO_SEND))
+def test_clients_that_are_slow_to_send_keep_no_thread(web: WebProcess, data: bytes) -> None:
+    with client(web, data), client(web, data):
+        assert web.request("GET", "/api/todos").ok
+
+
+@pytest.mark.parametrize("data", SLOW_TO_SEND.values(), ids=list(SLOW_TO_SEND))
+def test_a_client_that_is_slow_to_send_is_cut_off(web: WebProcess, data: bytes) -> None:
+    with client(web, data) as connection:
+        began = time.monotonic()
+        last_words = read_to_the_end(connection)
+        assert time.monotonic() - began > 0.9
+
+    assert last_words.startswith(b"HTTP/1.1 408 ") if data else last_words == b""
+    assert last_words.endswith(b'{"detail":"Request timeout"}') if data else True
+    assert web.request("GET", "/api/todos").json() == []
+
+
+def test_a_byte_now_and_then_is_not_enough(web: WebProcess) -> None:
+    with client(web, b"GET / HTTP/1.1\r\nX: ") as connection:
+        connection.settimeout(0.2)
+        for _ in range(100):
+            try:
+                last_words = connection.recv(65536)
+                break
+            except TimeoutError:
+                connection.sendall(b"x")
+
+    assert last_words.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_client_that_does_not_read_is_cut_off(
+    web: WebProcess, sql: Callable[[str], list[tuple]]
+) -> None:
+    sql("INSERT INTO todos (description) SELECT repeat('x', 500) FROM generate_series(1, 50000)")
+    with client(web, b"GET /api/todos HTTP/1.1\r\nHost: x\r\n\r\n") as connection:
+        wait_until(lambda: "Cut off a client that did not read its answer" in web.output())
+        assert web.request("GET", "/api/todos/1").ok
+
+        # What it finds when it reads at last does not pass for the whole.
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+            response.read()
+
+
+def test_a_request_that_waits_too_long_for_a_thread_is_refused_and_not_executed(
+    web: WebProcess, database: str, sql: Callable[[str], list[tuple]]
+) -> None:
+    sql("INSERT INTO todos (description) VALUES ('x')")
+    with closing(psycopg2.connect(database)) as other, ThreadPoolExecutor() as clients:
+        other.cursor().execute("SELECT * FROM todos FOR UPDATE")
+        first = clients.submit(web.request, "PATCH", "/api/todos/1", json={"completed": True})
+        wait_until(lambda: sql("SELECT 1 FROM pg_locks WHERE NOT granted"))
+        second = web.request(
+            "POST",
+            "/api/todos",
+            json={"description": "y"},
+            headers={"Origin": "http://localhost:3000"},
+        )
+
+    assert (second.status_code, second.json()) == (503, {"detail": "The service is overloaded"})
+    assert int(second.headers["Retry-After"]) > 0
+    # The page that sent it gets to read that.
+    assert second.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+    assert first.result().status_code == 503
+    assert sql("SELECT description FROM todos") == [("x",)]
+    assert "A request waited too long for a thread" in web.output()
+
+
+def test_health_does_not_wait_for_those_that_wait_for_the_database(
+    web: WebProcess, database: str, sql: Callable[[str], list[tuple]]
+) -> None:
+    sql("INSERT INTO todos (description) VALUES ('x')")
+    with closing(psycopg2.connect(database)) as other, ThreadPoolExecutor() as clients:
+        other.cursor().execute("SELECT * FROM todos FOR UPDATE")
+        waiting = clients.submit(web.request, "PATCH", "/api/todos/1", json={"completed": True})
+        wait_until(lambda: sql("SELECT 1 FROM pg_locks WHERE NOT granted"))
+        assert web.request("GET", "/health/live").ok
+        assert web.request("GET", "/health").status_code == 503  # the one connection is taken
+        assert not waiting.done()
+
+
+def test_requests_that_come_at_once_are_answered_in_turn(web: WebProcess) -> None:
+    create = POST + b'Content-Length: 20\r\n\r\n{"description": "x"}'
+    with client(web, create + LIVE + create + LIVE[:10]) as connection:
+        assert answer(connection)[0] == 201
+        assert answer(connection) == (200, b'{"status":"alive"}')
+        assert answer(connection)[0] == 201
+        connection.sendall(LIVE[10:])
+        assert answer(connection) == (200, b'{"status":"alive"}')
+
+
+def test_a_client_may_wait_to_be_told_to_send_the_body(web: WebProcess) -> None:
+    with client(web, POST + b"Expect: 100-continue\r\nContent-Length: 20\r\n\r\n") as connection:
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b'{"description": "x"}')
+        assert answer(connection)[0] == 201
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (POST + b"Content-Length: 65537\r\n\r\n", 413),
+        (POST + b"Content-Length: 1000000000\r\n\r\nabc", 413),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"60000\r\n" + b" " * 300_000, 413),
+        (POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (POST + b"Content-Length: x\r\n\r\n", 400),
+        (POST + b"Transfer-Encoding: x\r\n\r\n", 501),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000, 431),
+        (b"GET /" + b"x" * 9_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+    ],
+)
+def test_what_cannot_be_read_to_its_end_is_refused_and_the_connection_closed(
+    web: WebProcess, request_: bytes, status: int
+) -> None:
+    with client(web, request_) as connection:
+        head, _, body = read_to_the_end(connection).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"connection: close" in head.lower()
+    assert json.loads(body).keys() == {"detail"}
+    assert "Traceback" not in web.output()
+
+
+def test_a_connection_is_kept_for_the_next_request(web: WebProcess) -> None:
+    with client(web, LIVE) as connection:
+        assert answer(connection)[0] == 200
+        time.sleep(1.5)  # longer than a client may take to send a request
+        connection.sendall(LIVE)
+        assert answer(connection)[0] == 200
+
+
+def test_a_client_that_does_not_hang_up_keeps_nobody_waiting(web: WebProcess) -> None:
+    with client(web, POST + b"Content-Length: 65537\r\n\r\n") as connection:
+        assert connection.recv(12) == b"HTTP/1.1 413"
+        began = time.monotonic()
+        assert web.request("GET", "/api/todos").ok
+        assert time.monotonic() - began < 1
+
+
+def test_a_silent_client_does_not_keep_the_process_from_stopping(database: str) -> None:
+    with serving(DATABASE_URL=database, REQUEST_TIMEOUT="30") as web, client(web), client(web):
+        web.process.terminate()
+        assert web.process.wait(timeout=10) == 0

@@ -1,0 +1,100 @@
+"""Where a request ends, however it is cut into pieces on its way."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from todoapp.framing import MAX_BODY, MAX_CHUNKED_BODY, MAX_HEAD, Incoming
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
+CHUNKED = POST + b"transfer-ENCODING:  Chunked \r\n\r\n"
+WHOLE = [
+    GET,
+    b"\r\n" + GET,
+    POST + b"Content-Length: 0\r\n\r\n",
+    POST + b"CONTENT-length:3 \r\n\r\nabc",
+    POST + b"Content-Length: 4\r\n\r\n\r\n\r\n",
+    CHUNKED + b"0\r\n\r\n",
+    CHUNKED + b"3\r\nabc\r\n0\r\n\r\n",
+    CHUNKED + b"a;name=value\r\n0123456789\r\n2 \r\n\r\n\r\n0\r\nX: y\r\n\r\n",
+]
+UNCLEAR = [
+    POST + b"Content-Length: -1\r\n\r\n",
+    POST + b"Content-Length: 0x3\r\n\r\n",
+    POST + b"Content-Length: 1, 2\r\n\r\n",
+    POST + b"Content-Length: %d\r\n\r\n" % (MAX_BODY + 1),
+    POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
+    POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+    POST + b"Transfer-Encoding: gzip\r\n\r\n",
+    CHUNKED + b"-1\r\n",
+    CHUNKED + b"3\r\nabc\r\nx\r\n",
+    CHUNKED + b"1\r\na\r\n" * (MAX_CHUNKED_BODY // 6 + 1),
+]
+
+
+def bytes_until_ready(incoming: Incoming, data: bytes) -> int | None:
+    """Add bytes one by one, and return after how many the request was there."""
+    for size in range(1, len(data) + 1):
+        if incoming.add(data[size - 1 : size]):
+            return size
+    return None
+
+
+@pytest.mark.parametrize("request_", WHOLE)
+@pytest.mark.parametrize("rest", [b"", GET])
+def test_a_request_is_there_with_its_last_byte_and_not_before(request_: bytes, rest: bytes) -> None:
+    incoming = Incoming()
+
+    assert bytes_until_ready(incoming, request_ + rest) == len(request_)
+    assert not incoming.is_last
+
+
+@given(st.sampled_from(WHOLE), st.lists(st.integers(0, 80)))
+def test_it_does_not_matter_how_a_request_is_cut(request_: bytes, cuts: list[int]) -> None:
+    incoming = Incoming()
+    places = sorted({0, len(request_), *(cut for cut in cuts if cut < len(request_))})
+    pieces = [request_[start:end] for start, end in itertools.pairwise(places)]
+
+    assert [incoming.add(piece) for piece in pieces] == [False] * (len(pieces) - 1) + [True]
+    assert incoming.data == request_
+
+
+@pytest.mark.parametrize("request_", UNCLEAR)
+def test_what_has_no_end_or_is_too_long_is_not_waited_for(request_: bytes) -> None:
+    incoming = Incoming()
+
+    assert incoming.add(request_)
+    assert incoming.is_last
+
+
+def test_a_client_that_sends_no_more_is_not_waited_for() -> None:
+    incoming = Incoming()
+
+    assert not incoming.add(POST)
+    assert incoming.end()
+    assert incoming.is_last
+
+
+@pytest.mark.parametrize(("size", "too_long"), [(MAX_HEAD, False), (MAX_HEAD + 1, True)])
+def test_a_head_without_end_is_too_long_at_some_point(size: int, too_long: bool) -> None:
+    incoming = Incoming()
+
+    assert not incoming.add(b"x" * size)
+    assert incoming.head_is_too_long is too_long
+
+
+@pytest.mark.parametrize(
+    ("head", "expects"),
+    [
+        (POST + b"Expect: 100-Continue\r\nContent-Length: 3\r\n\r\n", True),
+        (POST + b"Content-Length: 3\r\n\r\n", False),
+    ],
+)
+def test_a_client_may_wait_to_be_told_to_go_on(head: bytes, expects: bool) -> None:
+    incoming = Incoming()
+
+    assert not incoming.add(head)
+    assert incoming.expects_continue is expects

@@ -1,0 +1,260 @@
+"""The worker of the web process: gunicorn's threads, which never wait for a client to send.
+
+gunicorn's own worker gives a thread to a client that has only begun to send, and its main loop
+waits for one that does not hang up; a few such clients keep all others waiting. Here the main
+loop, which waits for everybody at once, collects requests, and a thread gets one when it is there.
+TLS is the proxy's.
+"""
+
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from contextvars import ContextVar
+from functools import partial
+from selectors import EVENT_READ
+from typing import Any
+
+import gunicorn.util
+from gunicorn import http
+from gunicorn.http.errors import NoMoreData
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
+
+from .config import load_config
+from .framing import Incoming
+
+RECEIVE_SIZE = 64 * 1024
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+LINGER_SECONDS = 2
+"""How long a client may send on after the last answer: hung up on at once, it could lose that."""
+
+HEALTH = (b"GET /health", b"HEAD /health")
+HEALTH_THREADS = 2
+
+waited_too_long: ContextVar[bool] = ContextVar("waited_too_long", default=False)
+"""Whether the request of this thread has waited for the thread longer than REQUEST_TIMEOUT."""
+
+
+class ClientSocket(socket.socket):
+    """A socket that does not block; only to send all of an answer, it waits for its client."""
+
+    patience: float
+    """How many seconds it waits."""
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send `data`.
+
+        Raises:
+            TimeoutError: the client has not taken it in time.
+        """
+        try:
+            sent = self.send(data, flags)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            self.settimeout(self.patience)
+            super().sendall(memoryview(data)[sent:], flags)
+            self.setblocking(False)
+
+
+class Connection:
+    """A client's connection, with the names of gunicorn's `TConn` where its worker uses them."""
+
+    def __init__(self, client_socket: ClientSocket, client: Any, server: Any) -> None:
+        self.sock = client_socket
+        self.client = client
+        self.server = server
+        self.incoming = Incoming()
+        self.timeout = 0.0
+        """When its time is over, by time.monotonic()."""
+        self.waiting: deque[Connection]
+        """Those that wait for the same as it does."""
+
+    def read(self) -> bytes | None:
+        """Return what the client has sent, nothing if it has left, None if it sent nothing yet."""
+        try:
+            return self.sock.recv(RECEIVE_SIZE)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+
+    def close(self) -> None:
+        gunicorn.util.close(self.sock)
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """Reads requests in the main loop, and answers them in threads.
+
+    A connection is to send a request (`pending_conns`), or may send another (`keepalived_conns`),
+    or is with a thread, or is to hang up (`closing_conns`). Each of these is in the order in which
+    their time is over.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.request_timeout = load_config().request_timeout
+        self.closing_conns: deque[Connection] = deque()
+
+    def init_process(self) -> None:
+        """Serve, until told to stop."""
+        # Who asks how the service is does not queue behind those that wait for the database.
+        self.health_pool = ThreadPoolExecutor(HEALTH_THREADS)
+        super().init_process()
+
+    def accept(self, listener: socket.socket) -> None:
+        """Accept a client that connects."""
+        try:
+            accepted, client = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # another worker was faster, or the client has left
+        self.nr_conns += 1
+        client_socket = ClientSocket(fileno=accepted.detach())
+        client_socket.setblocking(False)
+        client_socket.patience = self.request_timeout
+        conn = Connection(client_socket, client, listener.getsockname())
+        self.wait(conn, self.pending_conns, self.request_timeout, self.receive)
+
+    def receive(self, conn: Connection, _: socket.socket) -> None:
+        """Take what a client has sent; when a request is there, pass it to a thread."""
+        data = conn.read()
+        incoming = conn.incoming
+        if data is None:
+            return
+        if not data and not incoming.data:
+            self.drop(conn)
+        elif incoming.add(data) if data else incoming.end():
+            self.stop_waiting(conn)
+            self.enqueue_req(conn)
+        elif incoming.head_is_too_long:
+            self.refuse(conn, 431, "Request Header Fields Too Large")
+        elif conn.waiting is self.keepalived_conns:
+            self.stop_waiting(conn)
+            self.wait(conn, self.pending_conns, self.request_timeout, self.receive)
+        if incoming.expects_continue:
+            incoming.expects_continue = False
+            with suppress(OSError):
+                conn.sock.send(CONTINUE)
+
+    def enqueue_req(self, conn: Connection) -> None:
+        """Pass a request to the next free thread."""
+        conn.timeout = time.monotonic() + self.request_timeout
+        pool = self.health_pool if conn.incoming.data.startswith(HEALTH) else self.tpool
+        pool.submit(self.handle, conn).add_done_callback(
+            lambda future: self.method_queue.defer(self.finish_request, conn, future)
+        )
+
+    def handle(self, conn: Connection) -> bytes | None:
+        """Answer a request, in a thread.
+
+        Return what has come after it, or None if no other request can.
+        """
+        request = None
+        waited_too_long.set(time.monotonic() > conn.timeout)
+        try:
+            # What has not come will not come, for all that gunicorn knows.
+            parser = http.get_parser(self.cfg, [bytes(conn.incoming.data)], conn.client)
+            request = next(parser)
+            if conn.incoming.is_last:
+                request.force_close()
+            if self.handle_request(request, conn) and parser.finish_body():
+                return parser.unreader.take_buffered()  # type: ignore[no-any-return]
+        except (NoMoreData, StopIteration, ConnectionError) as error:
+            self.log.debug("A client has left: %r", error)
+        except TimeoutError:
+            self.log.info("Cut off a client that did not read its answer")
+        except Exception as error:  # noqa: BLE001  # gunicorn logs and answers it
+            self.handle_error(request, conn.sock, conn.client, error)
+        return None
+
+    def finish_request(self, conn: Connection, future: "Future[bytes | None]") -> None:
+        """Wait for the next request of a client that has its answer, or hang up."""
+        conn.incoming = Incoming()
+        rest = None
+        if error := future.exception():
+            self.log.error("The request could not even be refused", exc_info=error)
+        else:
+            rest = future.result()
+        if rest is None:
+            self.hang_up(conn)
+            return
+        if rest and conn.incoming.add(rest):
+            self.enqueue_req(conn)
+        elif rest:
+            self.wait(conn, self.pending_conns, self.request_timeout, self.receive)
+        else:
+            seconds = self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER
+            self.wait(conn, self.keepalived_conns, seconds, self.receive)
+
+    def murder_pending(self) -> None:
+        """Cut off those whose time is over."""
+        now = time.monotonic()
+        while self.pending_conns and self.pending_conns[0].timeout <= now:
+            conn = self.pending_conns[0]
+            if conn.incoming.data:
+                self.refuse(conn, 408, "Request Timeout")
+            else:
+                self.drop(conn)
+        while self.closing_conns and self.closing_conns[0].timeout <= now:
+            self.drop(self.closing_conns[0])
+
+    def refuse(self, conn: Connection, status: int, reason: str) -> None:
+        """Answer what is not a request and will not become one."""
+        self.log.info("Refused a client with %d %s", status, reason)
+        self.stop_waiting(conn)
+        with suppress(OSError):
+            gunicorn.util.write_error(conn.sock, status, reason, "")
+        self.hang_up(conn)
+
+    def hang_up(self, conn: Connection) -> None:
+        """Close a connection, without destroying what is still on its way: RFC 9112, section 9.6"""
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.forget(conn)
+        else:
+            self.wait(conn, self.closing_conns, LINGER_SECONDS, self.discard)
+
+    def discard(self, conn: Connection, _: socket.socket) -> None:
+        """Throw away what a client sends after its last answer, until it hangs up as well."""
+        if conn.read() == b"":
+            self.drop(conn)
+
+    def drop(self, conn: Connection) -> None:
+        """Close a connection at once."""
+        self.stop_waiting(conn)
+        self.forget(conn)
+
+    def forget(self, conn: Connection) -> None:
+        """Close a connection that waits for nothing."""
+        self.nr_conns -= 1
+        conn.close()
+
+    def wait(
+        self,
+        conn: Connection,
+        among: "deque[Connection]",
+        seconds: float,
+        callback: Callable[[Connection, socket.socket], None],
+    ) -> None:
+        """Call back when a client sends something, for as long as it has time for that."""
+        conn.timeout = time.monotonic() + seconds
+        conn.waiting = among
+        among.append(conn)
+        self.poller.register(conn.sock, EVENT_READ, partial(callback, conn))
+
+    def stop_waiting(self, conn: Connection) -> None:
+        """Do not call back any more."""
+        self.poller.unregister(conn.sock)
+        conn.waiting.remove(conn)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Let nobody who has not begun a request keep a worker from stopping."""
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            if not conn.incoming.data:
+                conn.timeout = min(conn.timeout, deadline)
