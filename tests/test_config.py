@@ -33,6 +33,26 @@ def test_a_socket_can_be_named_as_the_host() -> None:
     assert (url.database, dict(url.query)) == ("todos", {"host": "/run/postgresql"})
 
 
+@pytest.mark.parametrize(
+    ("places", "hosts", "ports"),
+    [
+        ("db1,db2", "db1,db2", "5432,5432"),
+        ("db1:5433,db2:5434", "db1,db2", "5433,5434"),
+        ("[::1]:5433,db2", "::1,db2", "5433,5432"),
+    ],
+)
+def test_several_hosts_can_be_named(places: str, hosts: str, ports: str) -> None:
+    address = f"postgres://ann:s3,cret@{places}/todos?target_session_attrs=read-write"
+    url = read(DATABASE_URL=address).database_url
+
+    assert (url.username, url.password, url.database) == ("ann", "s3,cret", "todos")
+    assert dict(url.query) == {
+        "host": hosts,
+        "port": ports,
+        "target_session_attrs": "read-write",
+    }
+
+
 def test_white_space_around_the_address_is_not_a_part_of_it() -> None:
     assert read(DATABASE_URL=f" {URL}\n") == read()
 
@@ -52,6 +72,9 @@ def test_a_percent_encoded_password_is_decoded() -> None:
         ("postgres://ann:p@s3cret@db/todos", "is malformed"),
         ("postgres://ann:p@s3cret/word?x=y@db/todos", "is malformed"),
         ("postgres://ann:s3cret@db:99999/todos", "is malformed"),
+        ("postgres://ann:s3cret@db1,db2:99999/todos", "is malformed"),
+        ("postgres://ann:s3cret@db1,/todos", "is malformed"),
+        ("postgres://ann:s3cret@db1,db2:x/todos", "is malformed"),
         ("postgres://ann:s3cret%00@db/todos", "is malformed"),
         ("postgres://ann:s3cret\n@db/todos", "is malformed"),
         ("postgres://ann:s3cret\udcff@db/todos", "is malformed"),
@@ -112,6 +135,10 @@ def test_the_defaults_fit_a_plan_of_twenty_connections_during_a_deploy() -> None
         ("DB_POOL_SIZE", "0"),
         ("DB_MAX_OVERFLOW", "1.5"),
         ("DB_POOL_TIMEOUT", "0"),
+        ("DB_CONNECT_TIMEOUT", "1"),
+        ("DB_LOCK_TIMEOUT", "0"),
+        ("DB_STATEMENT_TIMEOUT", "0"),
+        ("REQUEST_TIMEOUT", "10s"),
         ("LOG_LEVEL", "loud"),
         ("LOG_SQL", "yes"),
         ("CORS_ORIGINS", "example.com"),
@@ -142,6 +169,10 @@ def test_every_setting_is_read_from_its_variable() -> None:
         DB_POOL_SIZE="6",
         DB_MAX_OVERFLOW="2",
         DB_POOL_TIMEOUT="9",
+        DB_CONNECT_TIMEOUT="7",
+        DB_LOCK_TIMEOUT="8",
+        DB_STATEMENT_TIMEOUT="11",
+        REQUEST_TIMEOUT="12",
         CORS_ORIGINS="https://a.example, http://b.example:8080",
         LOG_LEVEL="WARNING",
         LOG_SQL="1",
@@ -149,6 +180,8 @@ def test_every_setting_is_read_from_its_variable() -> None:
 
     assert (config.port, config.web_concurrency, config.web_threads) == (80, 3, 5)
     assert (config.db_pool_size, config.db_max_overflow, config.db_pool_timeout) == (6, 2, 9)
+    assert (config.db_connect_timeout, config.db_lock_timeout) == (7, 8)
+    assert (config.db_statement_timeout, config.request_timeout) == (11, 12)
     assert config.trusted_proxies == 1
     assert config.cors_origins == ("https://a.example", "http://b.example:8080")
     assert (config.log_level, config.log_sql) == ("warning", True)

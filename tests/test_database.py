@@ -1,15 +1,23 @@
 """How the service is connected to the database."""
 
+import os
+import re
 import select
-from collections.abc import Callable
+import socket
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg2
 import pytest
 from flask import Flask
 from sqlalchemy import event
 
+from dev.postgres import Postgres
+from tests.waiting import wait_until
 from todoapp.extensions import db
 
 
@@ -17,8 +25,8 @@ from todoapp.extensions import db
 def show(database: str, make_app: Callable[..., Flask]) -> Callable[..., list[object]]:
     """Return settings of the session that the service has with what is added to the address."""
 
-    def show(*names: str, address: str = "") -> list[object]:
-        app = make_app(DATABASE_URL=database + address)
+    def show(*names: str, address: str = "", **environ: str) -> list[object]:
+        app = make_app(DATABASE_URL=database + address, **environ)
         with app.app_context():
             with db.engine.connect() as connection:
                 values = [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in names]
@@ -30,6 +38,12 @@ def show(database: str, make_app: Callable[..., Flask]) -> Callable[..., list[ob
 
 def test_the_database_gives_up_before_the_client_does(show: Callable[..., list[object]]) -> None:
     assert show("statement_timeout", "lock_timeout") == ["10s", "3s"]
+
+
+def test_each_timeout_can_be_set(show: Callable[..., list[object]]) -> None:
+    timeouts = {"DB_LOCK_TIMEOUT": "4", "DB_STATEMENT_TIMEOUT": "5"}
+
+    assert show("statement_timeout", "lock_timeout", **timeouts) == ["5s", "4s"]
 
 
 def test_the_operators_own_options_win(show: Callable[..., list[object]]) -> None:
@@ -71,6 +85,129 @@ def test_connections_that_break_as_soon_as_they_are_open_are_a_503(
 
     assert response.status_code == 503
     assert response.get_json() == {"detail": "The database is unavailable"}
+
+
+@pytest.fixture
+def lone_app(database: str, make_app: Callable[..., Flask]) -> Iterator[Flask]:
+    """An application with a single connection, and little patience."""
+    app = make_app(DATABASE_URL=database, DB_POOL_SIZE="1", DB_STATEMENT_TIMEOUT="1")
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def terminating(lone_app: Flask, sql: Callable[..., list[tuple]]) -> Callable[[str], None]:
+    """Make the application's connection break under its next statement, in some way."""
+
+    def terminate(how: str) -> None:
+        with lone_app.app_context():
+            breaking = [BREAKING[how]]
+
+            @event.listens_for(db.engine, "checkout")
+            def break_it(connection: Any, *_: object) -> None:
+                if breaking:
+                    breaking.pop()(connection, sql)
+
+    return terminate
+
+
+def _terminate(connection: Any, sql: Callable[..., list[tuple]]) -> None:
+    sql(f"SELECT pg_terminate_backend({connection.info.backend_pid}, 5000)")
+
+
+def _vanish(connection: Any, sql: Callable[..., list[tuple]]) -> None:
+    # As a network does that has forgotten the connection.
+    with socket.socket(fileno=os.dup(connection.fileno())) as server:
+        server.shutdown(socket.SHUT_RDWR)
+
+
+BREAKING = {"terminated": _terminate, "vanished": _vanish}
+
+
+@pytest.mark.parametrize("how", BREAKING)
+def test_a_read_whose_connection_breaks_is_sent_again(
+    lone_app: Flask,
+    terminating: Callable[[str], None],
+    caplog: pytest.LogCaptureFixture,
+    how: str,
+) -> None:
+    client = lone_app.test_client()
+    client.get("/api/todos")
+    terminating(how)
+
+    assert client.get("/api/todos").get_json() == []
+    assert "Database: a connection was lost" in caplog.text
+
+
+@pytest.mark.parametrize("how", BREAKING)
+def test_a_change_whose_connection_breaks_may_have_been_made_and_is_not_made_again(
+    lone_app: Flask, terminating: Callable[[str], None], how: str
+) -> None:
+    client = lone_app.test_client()
+    client.get("/api/todos")
+    terminating(how)
+
+    response = client.post("/api/todos", json={"description": "x"})
+
+    assert response.status_code == 503
+    assert len(client.get("/api/todos").get_json()) <= 1
+
+
+def test_a_database_that_falls_silent_is_not_waited_for(
+    lone_app: Flask, postgres: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = lone_app.test_client()
+    client.get("/api/todos")
+    with lone_app.app_context(), closing(db.engine.raw_connection()) as connection:
+        backend = psutil.Process(connection.dbapi_connection.info.backend_pid)
+    backend.suspend()
+    try:
+        response = client.get("/api/todos")
+    finally:
+        backend.resume()
+
+    assert response.status_code == 503
+    assert "no answer within 2 s" in caplog.text
+    assert client.get("/api/todos").status_code == 200
+
+
+def test_during_an_outage_one_request_tries_and_the_others_do_not_wait(
+    database: str, make_app: Callable[..., Flask], caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/todos"
+        app = make_app(DATABASE_URL=url, DB_CONNECT_TIMEOUT="2")
+
+        def seconds(_: int = 0) -> float:
+            began = time.monotonic()
+            assert app.test_client().get("/api/todos").status_code == 503
+            return time.monotonic() - began
+
+        assert seconds() > 1.9
+        wait_until(lambda: seconds() > 1.9)
+        assert seconds() < 1
+
+    cannot_connect = [record for record in caplog.records if "cannot connect" in record.message]
+    assert len(cannot_connect) == 1
+
+
+def test_the_log_says_when_an_outage_begins_and_ends(
+    tmp_path: Path, make_app: Callable[..., Flask], caplog: pytest.LogCaptureFixture
+) -> None:
+    with Postgres(tmp_path / "postgres").running() as postgres:
+        app = make_app(DATABASE_URL=postgres.create_database("todos"))
+        client = app.test_client()
+        assert client.get("/health").status_code == 200
+        postgres.stop()
+        assert client.get("/health").status_code == 503
+        postgres.start()
+        wait_until(lambda: client.get("/health").status_code == 200)
+        with app.app_context():
+            db.engine.dispose()
+
+    assert "Database: cannot connect: " in caplog.text
+    assert re.search(r"Database: connected again after \d+\.\d s", caplog.text)
 
 
 def test_an_operator_can_tell_the_connections_by_their_name(

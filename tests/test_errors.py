@@ -98,6 +98,7 @@ def refusing(app: Flask, sql: Callable[..., Any]) -> Iterator[Callable[[str], No
     ("sqlstate", "detail"),
     [
         ("08006", "The database is unavailable"),  # connection failure
+        ("2200H", "The database has no more ids"),  # sequence generator limit exceeded
         ("25006", "The database is read-only"),  # read-only transaction
         ("40P01", "Another request was changing the same todos"),  # deadlock
         ("53100", "The database is full"),  # disk full

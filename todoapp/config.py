@@ -87,6 +87,7 @@ class Config:
             # more than we take: that byte tells a body that is too long.
             "MAX_CONTENT_LENGTH": MAX_BODY_KIB * 1024 + 1,
             "SQLALCHEMY_DATABASE_URI": self.database_url,
+            "CONNECT_SECONDS": self.db_connect_timeout,
             "LOCK_SECONDS": self.db_lock_timeout,
             # The database ends a statement by itself, and says why, if it still can.
             "ANSWER_SECONDS": self.db_statement_timeout + 1,

@@ -6,7 +6,6 @@ from typing import Any
 
 import psycopg2
 from flask import current_app
-from psycopg2 import errorcodes
 from psycopg2.extensions import BYTES, register_type
 from sqlalchemy import ClauseElement, PoolProxiedConnection
 from sqlalchemy.dialects import postgresql
@@ -29,8 +28,8 @@ def compiled(statement: ClauseElement) -> str:
 def execute(statement: str, parameters: Mapping[str, object]) -> tuple[Any, int]:
     """Execute one statement, a transaction of its own; return its first row and its row count.
 
-    Text comes as bytes in UTF-8. Where the connection breaks, the statement is sent once more on
-    another one if nothing can be done twice by that.
+    Text comes as bytes in UTF-8. Where the connection breaks, a statement that only reads is
+    sent once more, on another one.
 
     Raises:
         psycopg2.Error: the database cannot be reached, or refuses, or does not answer in time.
@@ -45,7 +44,7 @@ def execute(statement: str, parameters: Mapping[str, object]) -> tuple[Any, int]
 
 
 class ConnectionLost(psycopg2.OperationalError):
-    """A connection broke under a statement that only reads, or that was not executed."""
+    """A connection broke under a statement that only reads."""
 
 
 def _send(statement: str, parameters: Mapping[str, object]) -> tuple[Any, int]:
@@ -63,9 +62,8 @@ def _send(statement: str, parameters: Mapping[str, object]) -> tuple[Any, int]:
     except NoAnswer:
         raise
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        only_read = connection.closed and statement.startswith("SELECT")
-        # What an administrator terminates is rolled back.
-        if only_read or error.pgcode == errorcodes.ADMIN_SHUTDOWN:
+        # Whether a change was made before it broke, nobody can tell.
+        if connection.closed and statement.startswith("SELECT"):
             raise ConnectionLost from error
         raise
     finally:

@@ -14,7 +14,8 @@ from .database import reason
 from .extensions import db, migrate
 
 PATIENCE_SECONDS = 3.5
-"""How long the database may take to answer: with the start of Python, less than 5 seconds."""
+"""How long the database may take to answer: with the start of Python, less than 5 seconds. Where
+several hosts are named, the first ones may be dead, and the last one is asked after those."""
 
 RETRY_SECONDS = 0.2
 
@@ -27,9 +28,10 @@ def check_database(app: Flask) -> None:
     """
     with app.app_context():
         place = _place(db.engine.url)
+        other_hosts = str(db.engine.url.query.get("host", "")).count(",")
     answer = _Answer(app)
     answer.start()
-    answer.join(PATIENCE_SECONDS)
+    answer.join(PATIENCE_SECONDS + other_hosts * app.config["CONNECT_SECONDS"])
     if answer.revisions is None:
         sys.exit(
             f"Cannot start: the database {place} cannot be used ({answer.reason}). "
