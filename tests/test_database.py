@@ -150,7 +150,8 @@ def test_a_change_whose_connection_breaks_may_have_been_made_and_is_not_made_aga
 
     response = client.post("/api/todos", json={"description": "x"})
 
-    assert response.status_code == 503
+    detail = "The database is unavailable; the change may have been made"
+    assert (response.status_code, response.get_json()) == (503, {"detail": detail})
     assert len(client.get("/api/todos").get_json()) <= 1
 
 

@@ -39,12 +39,16 @@ def execute(statement: str, parameters: Mapping[str, object]) -> tuple[Any, int]
     try:
         return _send(statement, parameters)
     except ConnectionLost as error:
-        logger.warning("Database: a connection was lost: %s", reason(error.__cause__))
+        logger.warning("Database: a connection was lost: %s", error)
         return _send(statement, parameters)
 
 
 class ConnectionLost(psycopg2.OperationalError):
     """A connection broke under a statement that only reads."""
+
+
+class ChangeUncertain(psycopg2.OperationalError):
+    """A connection broke, or fell silent, under a change; nobody can tell whether it was made."""
 
 
 def _send(statement: str, parameters: Mapping[str, object]) -> tuple[Any, int]:
@@ -59,13 +63,14 @@ def _send(statement: str, parameters: Mapping[str, object]) -> tuple[Any, int]:
         with watchdog.limit(connection, current_app.config["ANSWER_SECONDS"]):
             cursor.execute(statement, parameters)
         return cursor.fetchone() if cursor.description else None, cursor.rowcount
-    except NoAnswer:
-        raise
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        # Whether a change was made before it broke, nobody can tell.
-        if connection.closed and statement.startswith("SELECT"):
-            raise ConnectionLost from error
-        raise
+        if not connection.closed and not isinstance(error, NoAnswer):
+            raise
+        if not statement.startswith("SELECT"):
+            raise ChangeUncertain(reason(error)) from error
+        if isinstance(error, NoAnswer):
+            raise
+        raise ConnectionLost(reason(error)) from error
     finally:
         # Back to the pool, before the answer is written.
         pooled.close()

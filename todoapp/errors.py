@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 
 from .config import MAX_BODY_KIB
-from .database import reason
+from .database import ChangeUncertain, reason
 from .engine import Unreachable
 from .service import TodoChanged, TodoNotFound
 from .worker import waited_too_long
@@ -89,6 +89,9 @@ def handle_database_error(error: Error) -> Response:
     if not sqlstate and isinstance(error, OperationalError | InterfaceError):
         sqlstate = errorcodes.CONNECTION_EXCEPTION  # it failed, or was lost
     message = reason(error)
+    if isinstance(error, ChangeUncertain):
+        current_app.logger.warning("Database: a connection was lost: %s", message)
+        return _unavailable("The database is unavailable; the change may have been made")
     detail = UNAVAILABLE.get(sqlstate) or UNAVAILABLE.get(sqlstate[:2])
     if detail:
         if not isinstance(error, Unreachable):
