@@ -6,7 +6,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from . import cors, engine, errors, health, openapi, routes
+from . import backup, cors, engine, errors, health, openapi, routes
 from .config import Config, load_config
 from .extensions import api, migrate
 from .json import OrjsonProvider
@@ -47,4 +47,5 @@ def create_app(config: Config | None = None) -> Flask:
     api.register_blueprint(routes.blueprint)
     api.register_blueprint(health.blueprint)
     errors.init_app(app)
+    app.cli.add_command(backup.commands)
     return app
