@@ -14,7 +14,7 @@ import psutil
 import psycopg2
 import pytest
 from flask import Flask
-from sqlalchemy import event
+from sqlalchemy import event, make_url
 
 from dev.postgres import Postgres
 from tests.waiting import wait_until
@@ -50,6 +50,22 @@ def test_the_operators_own_options_win(show: Callable[..., list[object]]) -> Non
     options = "&options=-c%20statement_timeout%3D1s"
 
     assert show("statement_timeout", "lock_timeout", address=options) == ["1s", "3s"]
+
+
+def test_text_is_utf_8_whatever_the_role_is_set_to(
+    database: str, make_app: Callable[..., Flask], postgres: Postgres
+) -> None:
+    name = make_url(database).database
+    postgres.execute(f"ALTER DATABASE {name} SET client_encoding = 'LATIN1'")
+    app = make_app(DATABASE_URL=database)
+    client = app.test_client()
+    client.post("/api/todos", json={"description": "Grüße"})
+
+    (todo,) = client.get("/api/todos").get_json()
+    with app.app_context():
+        db.engine.dispose()
+
+    assert todo["description"] == "Grüße"
 
 
 def test_a_server_that_has_vanished_is_noticed_by_the_kernel(

@@ -50,6 +50,8 @@ def engine_options(config: Config) -> dict[str, Any]:
         "connect_args": {
             "connect_timeout": config.db_connect_timeout,
             "fallback_application_name": "todoapp",
+            # JSON goes to the client as the database sends it, whatever a role is set to.
+            "client_encoding": "UTF8",
             # A server that vanished without a word is known to be gone while its connections
             # are idle.
             "keepalives_idle": 30,
