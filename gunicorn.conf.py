@@ -14,6 +14,7 @@ import orjson
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
+from todoapp import security
 from todoapp.config import load_config
 from todoapp.startup import check_database
 
@@ -89,11 +90,15 @@ def write_error(client: socket.socket, status: int, reason: str, message: str) -
     gunicorn answers these by itself, before the application is asked, and in HTML.
     """
     body = orjson.dumps({"detail": message or reason.capitalize()})
-    head = (
-        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    gunicorn.util.write_nonblock(client, head.encode("latin-1") + body)
+    headers = [
+        ("Connection", "close"),
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(body))),
+        *security.headers(),
+    ]
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    answer = f"HTTP/1.1 {status} {reason}\r\n{head}\r\n".encode("latin-1") + body
+    gunicorn.util.write_nonblock(client, answer)
 
 
 # There is no setting for it.

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from . import backup, cors, engine, errors, health, openapi, routes
+from . import backup, cors, engine, errors, health, openapi, routes, security
 from .config import Config, load_config
 from .extensions import api, migrate
 from .json import OrjsonProvider
@@ -34,6 +34,7 @@ def create_app(config: Config | None = None) -> Flask:
     # A path with and without its trailing slash is the same resource, with no redirect.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    security.init_app(app)
     if config.trusted_proxies:
         hops = config.trusted_proxies
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as Flask's docs have it

@@ -20,6 +20,7 @@ from flask import Flask
 from dev.postgres import Postgres
 from tests.process.web import PROCFILE, WebProcess, run, serving, started
 from tests.test_migrations import HEAD
+from tests.test_security import HEADERS
 from tests.waiting import wait_until
 
 
@@ -42,6 +43,7 @@ def exchange(web: WebProcess, request: bytes) -> tuple[int, dict[str, str]]:
         response = http.client.HTTPResponse(connection)
         response.begin()
         assert response.headers["Content-Type"] == "application/json"
+        assert HEADERS.items() <= dict(response.headers).items()
         return response.status, json.loads(response.read())
 
 
@@ -366,6 +368,13 @@ def test_what_is_not_even_http_is_answered_in_json_too(
 
     assert answered == status
     assert isinstance(answer["detail"], str)
+
+
+def test_no_answer_tells_the_version_of_anything(web: WebProcess) -> None:
+    for path in ("/api/todos", "/health", "/nowhere", "/docs"):
+        headers = web.request("GET", path).headers
+        assert headers["Server"] == "gunicorn"
+        assert "X-Powered-By" not in headers
 
 
 # Logs and proxies
