@@ -7,7 +7,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 LOCAL = [f"http://{h}:{p}" for h in ("localhost", "127.0.0.1") for p in (3000, 3001, 3002)]
-STRANGERS = ["http://localhost:3003", "https://localhost:3000", "http://evil.example", "null"]
+STRANGERS = [
+    *("http://localhost:3003", "https://localhost:3000", "http://evil.example", "null"),
+    *("*", "", "localhost:3000", "http://localhost", "http://localhost:3000/", "http://"),
+    *("http://localhost:30000", "http://localhost:3000.evil.example", "http://x@localhost:3000"),
+    *("http://evil.example,http://localhost:3000", "http://localhost:3000 http://evil.example"),
+]
 EXPOSED = {"ETag", "Link", "Location", "Retry-After", "X-Total-Count"}
 
 
@@ -89,3 +94,37 @@ def test_no_configured_origin_means_that_none_is_allowed(make_app: Callable[...,
     headers = client.get("/health/live", headers={"Origin": "http://localhost:3000"}).headers
 
     assert "Access-Control-Allow-Origin" not in headers
+
+
+def test_every_method_tells_a_stranger_nothing(client: FlaskClient) -> None:
+    for method in ("GET", "HEAD", "OPTIONS", "POST", "PATCH", "DELETE"):
+        headers = client.open(
+            "/api/todos", method=method, headers={"Origin": "http://evil.example"}
+        ).headers
+        assert not [name for name, _ in headers if name.startswith("Access-Control-")]
+
+
+def test_an_answer_is_kept_for_no_other_origin_than_the_one_that_it_was_for(
+    make_app: Callable[..., Flask],
+) -> None:
+    app = make_app(DATABASE_URL="postgresql://db/todos", CORS_ORIGINS="https://a.example")
+    client = app.test_client()
+
+    for origin in ({"Origin": "https://a.example"}, {"Origin": "https://b.example"}, {}):
+        assert client.get("/health/live", headers=origin).headers.getlist("Vary") == ["Origin"]
+
+
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+def test_where_all_origins_are_allowed_none_may_use_credentials(
+    make_app: Callable[..., Flask], method: str
+) -> None:
+    client = make_app(DATABASE_URL="postgresql://db/todos", CORS_ORIGINS="*").test_client()
+
+    headers = client.open(
+        "/health/live",
+        method=method,
+        headers={"Origin": "https://a.example", "Access-Control-Request-Method": "GET"},
+    ).headers
+
+    assert headers["Access-Control-Allow-Origin"] == "*"
+    assert "Access-Control-Allow-Credentials" not in headers

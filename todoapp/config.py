@@ -92,6 +92,8 @@ class Config:
             # The database ends a statement by itself, and says why, if it still can.
             "ANSWER_SECONDS": self.db_statement_timeout + 1,
             "CORS_ALWAYS_SEND": False,
+            "CORS_SEND_WILDCARD": True,
+            "CORS_VARY_HEADER": False,
             "CORS_ORIGINS": self.cors_origins,
             "CORS_METHODS": ("GET", "HEAD", "POST", "PATCH", "DELETE"),
             "CORS_EXPOSE_HEADERS": EXPOSED_HEADERS,

@@ -16,4 +16,6 @@ def init_app(app: Flask) -> None:
     def permit(response: Response) -> Response:
         if "Origin" in request.headers:
             set_cors_headers(response, options)
+        # An answer without permission must not be kept for an origin that has it: Fetch, 3.2.5.
+        response.headers.add("Vary", "Origin")
         return response
