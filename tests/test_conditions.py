@@ -114,3 +114,13 @@ def test_a_todo_that_is_gone_is_not_found_whatever_is_expected(
     response = client.open("/api/todos/7", method=method, json=body, headers={"If-Match": '"x"'})
 
     assert (response.status_code, response.get_json()) == (404, {"detail": "Todo 7 not found"})
+
+
+@pytest.mark.usefixtures("todo")
+@pytest.mark.parametrize("version", ['"\0"', '"\xff"', '"', ",", "", 'W/"x"', '"x' * 1000])
+def test_a_version_that_no_todo_can_have_is_none_of_its_versions(
+    client: FlaskClient, version: str
+) -> None:
+    response = client.delete("/api/todos/1", headers={"If-Match": version})
+
+    assert response.status_code == 412

@@ -153,6 +153,22 @@ def test_a_link_is_ascii_whatever_the_host_is_named(client: FlaskClient, todos: 
     assert response.headers["Link"].startswith("<http://xn--fiq228c.example/api/todos?limit=1&")
 
 
+@pytest.mark.parametrize("host", ["<script>", "a b", "x:99999", "\xff"])
+def test_a_link_is_relative_where_the_host_is_none_that_can_be(
+    client: FlaskClient, todos: list[Any], host: str
+) -> None:
+    response = client.get("/api/todos?limit=1", headers={"Host": host})
+
+    assert response.headers["Link"].startswith("</api/todos?limit=1&cursor=")
+
+
+def test_a_query_string_that_is_not_utf_8_is_refused(client: FlaskClient) -> None:
+    response = client.get("/api/todos", environ_overrides={"QUERY_STRING": "search=\xff"})
+
+    assert response.status_code == 400
+    assert response.get_json() == {"detail": "The query string is not UTF-8"}
+
+
 def test_an_offset_leaves_out_the_first_ones(client: FlaskClient, todos: list[Any]) -> None:
     assert client.get("/api/todos?offset=10").get_json() == todos[10:]
     assert client.get("/api/todos?offset=2&limit=3").get_json() == todos[2:5]

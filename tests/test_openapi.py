@@ -10,18 +10,18 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 
+# Whatever is asked for: 400, 414, 417, 431 and 501 are also gunicorn's, for what is no HTTP.
+ALWAYS = {"400", "405", "414", "417", "431", "500", "501"}
 STATUSES = {
-    ("get", "/api/todos"): {"200", "304", "400", "405", "500", "503"},
-    ("post", "/api/todos"): {"201", "400", "405", "413", "415", "500", "503"},
-    ("patch", "/api/todos"): {"200", "400", "405", "413", "415", "500", "503"},
-    ("delete", "/api/todos"): {"200", "400", "405", "500", "503"},
-    ("get", "/api/todos/{todo_id}"): {"200", "304", "404", "405", "500", "503"},
-    ("patch", "/api/todos/{todo_id}"): {
-        *("200", "400", "404", "405", "412", "413", "415", "500", "503"),
-    },
-    ("delete", "/api/todos/{todo_id}"): {"204", "404", "405", "412", "500", "503"},
-    ("get", "/health"): {"200", "405", "500", "503"},
-    ("get", "/health/live"): {"200", "405", "500"},
+    ("get", "/api/todos"): {"200", "304", "503"},
+    ("post", "/api/todos"): {"201", "413", "415", "503"},
+    ("patch", "/api/todos"): {"200", "413", "415", "503"},
+    ("delete", "/api/todos"): {"200", "503"},
+    ("get", "/api/todos/{todo_id}"): {"200", "304", "404", "503"},
+    ("patch", "/api/todos/{todo_id}"): {"200", "404", "412", "413", "415", "503"},
+    ("delete", "/api/todos/{todo_id}"): {"204", "404", "412", "503"},
+    ("get", "/health"): {"200", "503"},
+    ("get", "/health/live"): {"200"},
 }
 
 
@@ -50,7 +50,7 @@ def test_every_endpoint_is_described_with_every_status(description: dict[str, An
         if method != "parameters"
     }
 
-    assert described == STATUSES
+    assert described == {operation: ALWAYS | more for operation, more in STATUSES.items()}
 
 
 def test_every_route_of_the_api_is_described(app: Flask, description: dict[str, Any]) -> None:

@@ -122,8 +122,16 @@ def test_any_integer_without_a_todo_is_not_found_by_its_number(
     assert response.get_json() == {"detail": f"Todo {todo_id} not found"}
 
 
-@pytest.mark.parametrize("path", ["/api/todos/one", "/api/todos/1.0", "/api", "/", "/api//todos"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/api/todos/one", "/api/todos/1.0", "/api", "/", "/api//todos", "/api/todos/+1"),
+        *("/api/todos/%D9%A1", "/api/todos/%FF", "/api/todos/%00", "/api/todos/1%00"),
+    ],
+)
 def test_a_path_that_is_none_is_not_found(client: FlaskClient, path: str) -> None:
+    create(client)
+
     response = client.get(path)
 
     assert (response.status_code, response.get_json()) == (404, {"detail": "Not found"})

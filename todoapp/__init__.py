@@ -5,6 +5,7 @@ from typing import Any
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import IntegerConverter
 
 from . import backup, cors, engine, errors, health, openapi, routes, security
 from .config import Config, load_config
@@ -20,6 +21,12 @@ class Service(Flask):
         return func
 
 
+class Integer(IntegerConverter):
+    """An integer in a path: ASCII's digits, and not those of every other script."""
+
+    regex = "[0-9]+"
+
+
 def create_app(config: Config | None = None) -> Flask:
     """Return the application.
 
@@ -31,6 +38,7 @@ def create_app(config: Config | None = None) -> Flask:
     app = Service(__name__)
     app.config.from_mapping(config.flask_settings())
     app.json = OrjsonProvider(app)
+    app.url_map.converters["int"] = Integer
     # A path with and without its trailing slash is the same resource, with no redirect.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False

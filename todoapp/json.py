@@ -34,7 +34,7 @@ class OrjsonProvider(JSONProvider):
 
 
 class JSONBodyParser(FlaskParser):
-    """Reads a request's body as one JSON object."""
+    """Reads a request's body as one JSON object, and its query string."""
 
     DEFAULT_VALIDATION_STATUS = 400
 
@@ -63,6 +63,17 @@ class JSONBodyParser(FlaskParser):
             raise BadRequest("Invalid JSON: a number that cannot be read") from error
         except RecursionError as error:
             raise BadRequest("Invalid JSON: the body is nested too deep") from error
+
+    def load_querystring(self, req: Request, schema: Schema) -> Any:
+        """Return what the query string says.
+
+        Raises:
+            BadRequest: it has bytes, not percent-encoded, that are no UTF-8.
+        """
+        try:
+            return super().load_querystring(req, schema)
+        except UnicodeDecodeError as error:
+            raise BadRequest("The query string is not UTF-8") from error
 
     def handle_error(self, error: ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise `error` as it is: `errors.py` knows what to answer."""
