@@ -7,7 +7,6 @@ import logging
 import socket
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote
 
 import gunicorn.util
 import orjson
@@ -68,14 +67,16 @@ class RequestLogger(Logger):  # type: ignore[misc]
     """Logs a request as its method, path, status and duration: nothing that a person wrote."""
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
-        """Log one request. The path is quoted: a line break in it must not begin a line."""
+        """Log one request, also one that gunicorn refuses: `environ` and `resp` lack a lot then.
+
+        The path is quoted, as it was sent: a line break in it must not begin a line.
+        """
         if not self.access_log.isEnabledFor(logging.INFO):
             return
         self.access_log.info(
             "%s %s %s %.1fms",
-            environ["REQUEST_METHOD"],
-            # What gunicorn refuses has not got that far.
-            quote(environ.get("PATH_INFO", environ["RAW_URI"]), encoding="latin-1"),
+            req.method,
+            req.path,
             resp.status.split()[0],
             request_time.total_seconds() * 1000,
         )

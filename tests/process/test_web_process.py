@@ -370,6 +370,23 @@ def test_what_is_not_even_http_is_answered_in_json_too(
     assert isinstance(answer["detail"], str)
 
 
+def test_a_body_whose_length_is_in_doubt_is_refused_and_logged(web: WebProcess) -> None:
+    chunked = b"Transfer-Encoding: chunked"
+    doubtful = [
+        b"Content-Length: 5\r\n" + chunked,
+        b"Content-Length: 5\r\nContent-Length: 6",
+        *(b"Content-Length: " + length for length in (b"-1", b"+5", b"0x5", b"5 5", b"")),
+        chunked + b", chunked",
+        b"Transfer-Encoding: gzip",
+    ]
+    for lines in doubtful:
+        head = b"POST /api/todos HTTP/1.1\r\nHost: x\r\n" + lines
+        status, answer = exchange(web, head + b"\r\n\r\n0\r\n\r\n")
+        assert (status, list(answer)) == (400, ["detail"]), lines
+
+    assert len(re.findall(r"INFO POST /api/todos 400", web.output())) == len(doubtful)
+
+
 def test_no_answer_tells_the_version_of_anything(web: WebProcess) -> None:
     for path in ("/api/todos", "/health", "/nowhere", "/docs"):
         headers = web.request("GET", path).headers
