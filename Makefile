@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format lock audit bench clean
+.PHONY: help run test fuzz lint format lock audit bench clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -16,6 +16,9 @@ run: $(VENV)/installed ## Serve on http://localhost:8000 with a PostgreSQL of it
 
 test: lint ## Everything that decides whether a change is good
 	$(BIN)/pytest
+
+fuzz: $(VENV)/installed ## 20,000 wrong and hostile requests (FUZZ_REQUESTS=…: another number)
+	FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),20000) $(BIN)/pytest tests/process/test_fuzz.py
 
 lint: $(VENV)/installed ## ruff (lint and format) and mypy
 	$(BIN)/ruff check

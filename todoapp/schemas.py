@@ -23,6 +23,10 @@ from .service import MAX_ID
 MAX_LIMIT = 1000
 SEARCH_LENGTH = 200
 
+NO_SPACE = r"(?:[^\s\u001c-\u001f\u0085\u0000]|\ufeff)"
+"""One character that is neither NUL nor white space as Python has it, for ECMAScript, whose `\\s`
+is a little different: JSON Schema's patterns are ECMAScript's."""
+
 
 class Boolean(fields.Boolean):
     """`true` or `false`, and not what merely resembles them (1, "yes")."""
@@ -57,7 +61,7 @@ def description_field(**kwargs: Any) -> fields.String:
         metadata={
             "minLength": 1,
             "maxLength": DESCRIPTION_LENGTH,
-            "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$",
+            "pattern": rf"^[^\u0000]*{NO_SPACE}[^\u0000]*$",
             "example": "Buy groceries",
         },
         **kwargs,
@@ -144,7 +148,7 @@ class SomeTodosSchema(SelectionSchema):
     """Which todos to change. What was forgotten, or means less than it seems, is refused."""
 
     status = choice_field("status", Status, required=True)
-    search = search_field(pattern=r"[^\s\u0000]")
+    search = search_field(pattern=NO_SPACE)
 
     @validates_schema(pass_original=True)
     def check_what_narrows(
