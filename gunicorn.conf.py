@@ -8,12 +8,9 @@ import socket
 from datetime import timedelta
 from typing import Any
 
-import gunicorn.util
-import orjson
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
-from todoapp import security
 from todoapp.config import load_config
 from todoapp.startup import check_database
 
@@ -83,27 +80,6 @@ class RequestLogger(Logger):  # type: ignore[misc]
 
 
 logger_class = RequestLogger
-
-
-def write_error(client: socket.socket, status: int, reason: str, message: str) -> None:
-    """Answer what is not even HTTP as every failure is answered, and close the connection.
-
-    gunicorn answers these by itself, before the application is asked, and in HTML.
-    """
-    body = orjson.dumps({"detail": message or reason.capitalize()})
-    headers = [
-        ("Connection", "close"),
-        ("Content-Type", "application/json"),
-        ("Content-Length", str(len(body))),
-        *security.headers(),
-    ]
-    head = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    answer = f"HTTP/1.1 {status} {reason}\r\n{head}\r\n".encode("latin-1") + body
-    gunicorn.util.write_nonblock(client, answer)
-
-
-# There is no setting for it.
-gunicorn.util.write_error = write_error
 
 
 def on_starting(server: Arbiter) -> None:

@@ -16,6 +16,7 @@ FAILURES: dict[int, tuple[str, str]] = {
     400: ("The request says what it must not say, or is no HTTP", "description must not be empty"),
     404: ("There is no such todo", "Todo 999 not found"),
     405: ("The path does not know the method", "Method not allowed"),
+    408: ("The request took longer than `REQUEST_TIMEOUT` to come", "Request timeout"),
     412: ("The todo is not in the state that was expected", "Todo 1 has changed since"),
     413: ("The body is too long", "The body must not exceed 64 KiB"),
     414: ("The request line is too long", "Request Line is too large (9000 > 8190)"),
@@ -26,8 +27,8 @@ FAILURES: dict[int, tuple[str, str]] = {
     501: ("`Transfer-Encoding` is not `chunked`", "Unsupported transfer coding: 'x'"),
     503: ("The database cannot do it now", "The database is unavailable"),
 }
-# gunicorn's own answers are among them: to a request that the application never sees.
-ALWAYS = (400, 405, 414, 417, 431, 500, 501)
+# The worker's own answers are among them: to what the application never sees.
+ALWAYS = (400, 405, 408, 414, 417, 431, 500, 501)
 FAILURE_HEADERS = {405: ("Allow",), 503: ("Retry-After",)}
 
 HEADERS = {

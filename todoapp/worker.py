@@ -14,19 +14,37 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
+from http import HTTPStatus
 from selectors import EVENT_READ
 from typing import Any
 
 import gunicorn.util
+import orjson
 from gunicorn import http
-from gunicorn.http.errors import NoMoreData
+from gunicorn.http.errors import (
+    ExpectationFailed,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    NoMoreData,
+    ParseException,
+    UnsupportedTransferCoding,
+)
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
+from . import security
 from .config import load_config
 from .framing import Incoming
 
 RECEIVE_SIZE = 64 * 1024
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+REFUSALS = {
+    ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
+    LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
+    UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
+}
+"""What is answered to what gunicorn does not understand. All else is a 400."""
 
 LINGER_SECONDS = 2
 """How long a client may send on after the last answer: hung up on at once, it could lose that."""
@@ -82,6 +100,21 @@ class Connection:
         except OSError:
             return b""
 
+    def send_error(self, status: HTTPStatus, detail: str = "") -> None:
+        """Say, as every failure is answered, that there will be no answer."""
+        body = orjson.dumps({"detail": detail or status.phrase.capitalize()})
+        headers = {
+            "Connection": "close",
+            "Content-Type": "application/json",
+            "Content-Length": len(body),
+            **dict(security.headers()),
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        answer = f"HTTP/1.1 {status.value} {status.phrase}\r\n{head}\r\n".encode() + body
+        # It is short. Where even that has no room, the client does not read.
+        with suppress(OSError):
+            self.sock.send(answer)
+
     def close(self) -> None:
         gunicorn.util.close(self.sock)
 
@@ -130,7 +163,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self.stop_waiting(conn)
             self.enqueue_req(conn)
         elif incoming.head_is_too_long:
-            self.refuse(conn, 431, "Request Header Fields Too Large")
+            self.refuse(conn, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif conn.waiting is self.keepalived_conns:
             self.stop_waiting(conn)
             self.wait(conn, self.pending_conns, self.request_timeout, self.receive)
@@ -152,32 +185,34 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
         Return what has come after it, or None if no other request can.
         """
+        # What has not come will not come, for all that gunicorn knows.
+        parser = http.get_parser(self.cfg, [bytes(conn.incoming.data)], conn.client)
         request = None
         waited_too_long.set(time.monotonic() > conn.timeout)
         try:
-            # What has not come will not come, for all that gunicorn knows.
-            parser = http.get_parser(self.cfg, [bytes(conn.incoming.data)], conn.client)
             request = next(parser)
             if conn.incoming.is_last:
                 request.force_close()
             if self.handle_request(request, conn) and parser.finish_body():
                 return parser.unreader.take_buffered()  # type: ignore[no-any-return]
-        except (NoMoreData, StopIteration, ConnectionError) as error:
-            self.log.debug("A client has left: %r", error)
+        except ParseException as error:
+            # Else it has its answer, and only the rest of its body is wrong.
+            if request is None:
+                conn.send_error(REFUSALS.get(type(error), HTTPStatus.BAD_REQUEST), str(error))
+            self.log.info("Refused a client: %s", type(error).__name__)
         except TimeoutError:
             self.log.info("Cut off a client that did not read its answer")
-        except Exception as error:  # noqa: BLE001  # gunicorn logs and answers it
-            self.handle_error(request, conn.sock, conn.client, error)
+        except (ConnectionError, NoMoreData, StopIteration) as error:
+            self.log.debug("A client has left: %r", error)
+        except Exception:
+            self.log.exception("A request could not be answered")
+            conn.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)
         return None
 
     def finish_request(self, conn: Connection, future: "Future[bytes | None]") -> None:
         """Wait for the next request of a client that has its answer, or hang up."""
         conn.incoming = Incoming()
-        rest = None
-        if error := future.exception():
-            self.log.error("The request could not even be refused", exc_info=error)
-        else:
-            rest = future.result()
+        rest = future.result()
         if rest is None:
             self.hang_up(conn)
             return
@@ -195,18 +230,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         while self.pending_conns and self.pending_conns[0].timeout <= now:
             conn = self.pending_conns[0]
             if conn.incoming.data:
-                self.refuse(conn, 408, "Request Timeout")
+                self.refuse(conn, HTTPStatus.REQUEST_TIMEOUT)
             else:
                 self.drop(conn)
         while self.closing_conns and self.closing_conns[0].timeout <= now:
             self.drop(self.closing_conns[0])
 
-    def refuse(self, conn: Connection, status: int, reason: str) -> None:
+    def refuse(self, conn: Connection, status: HTTPStatus) -> None:
         """Answer what is not a request and will not become one."""
-        self.log.info("Refused a client with %d %s", status, reason)
+        self.log.info("Refused a client: %s", status.phrase)
         self.stop_waiting(conn)
-        with suppress(OSError):
-            gunicorn.util.write_error(conn.sock, status, reason, "")
+        conn.send_error(status)
         self.hang_up(conn)
 
     def hang_up(self, conn: Connection) -> None:

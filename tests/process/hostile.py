@@ -113,7 +113,10 @@ def _object(members: list[tuple[str, object]]) -> str:
 
 
 OBJECTS = st.lists(st.tuples(FIELDS, TEXTS | st.booleans() | ANYTHING), max_size=4).map(_object)
-DEEP = st.sampled_from(["[", '{"description":', '{"x":[']).map(lambda part: part * 9000)
+# As deep as the bound on a body allows.
+DEEP = st.sampled_from(["[", '{"description":', '{"x":[']).map(
+    lambda part: part * (60_000 // len(part))
+)
 BODIES = st.one_of(
     OBJECTS.map(str.encode),
     OBJECTS.map(str.encode),
