@@ -3,15 +3,12 @@
 https://gunicorn.org/reference/settings/
 """
 
-import logging
 import socket
-from datetime import timedelta
-from typing import Any
 
 from gunicorn.arbiter import Arbiter
-from gunicorn.glogging import Logger
 
 from todoapp.config import load_config
+from todoapp.logs import RequestLogger, log_settings
 from todoapp.startup import check_database
 
 # gunicorn has a setting named `config`, so ours cannot have that name.
@@ -38,48 +35,15 @@ forwarded_allow_ips = ""
 # We need no remote control, and it would leave a socket in the home directory.
 control_socket_disable = True
 
-log_level = settings.log_level.upper()
-logconfig_dict = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s [%(process)d] %(levelname)s %(message)s"}},
-    "handlers": {
-        "stdout": {
-            "class": "logging.StreamHandler",
-            "stream": "ext://sys.stdout",
-            "formatter": "line",
-        }
-    },
-    "root": {"level": log_level, "handlers": ["stdout"]},
-    "loggers": {
-        "gunicorn.error": {"level": log_level, "propagate": True},
-        "gunicorn.access": {"level": log_level, "propagate": True},
-        "alembic": {"level": "WARNING"},
-        "todoapp.database": {"level": "INFO" if settings.log_sql else "WARNING"},
-    },
-}
+logconfig_dict = log_settings(settings)
+logger_class: type[RequestLogger] = RequestLogger
 
+if settings.metrics:
+    from todoapp import metrics
 
-class RequestLogger(Logger):  # type: ignore[misc]
-    """Logs a request as its method, path, status and duration: nothing that a person wrote."""
-
-    def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
-        """Log one request, also one that gunicorn refuses: `environ` and `resp` lack a lot then.
-
-        The path is quoted, as it was sent: a line break in it must not begin a line.
-        """
-        if not self.access_log.isEnabledFor(logging.INFO):
-            return
-        self.access_log.info(
-            "%s %s %s %.1fms",
-            req.method,
-            req.path,
-            resp.status.split()[0],
-            request_time.total_seconds() * 1000,
-        )
-
-
-logger_class = RequestLogger
+    logger_class = metrics.RequestCounter
+    post_fork = metrics.begin_worker
+    child_exit = metrics.end_worker
 
 
 def on_starting(server: Arbiter) -> None:

@@ -141,6 +141,9 @@ def test_the_defaults_fit_a_plan_of_twenty_connections_during_a_deploy() -> None
         ("REQUEST_TIMEOUT", "10s"),
         ("LOG_LEVEL", "loud"),
         ("LOG_SQL", "yes"),
+        ("LOG_FORMAT", "xml"),
+        ("SLOW_QUERY_MS", "1s"),
+        ("METRICS", "on"),
         ("CORS_ORIGINS", "example.com"),
         ("CORS_ORIGINS", "https://example.com/"),
         ("CORS_ORIGINS", "https://*.example.com"),
@@ -176,6 +179,9 @@ def test_every_setting_is_read_from_its_variable() -> None:
         CORS_ORIGINS="https://a.example, http://b.example:8080",
         LOG_LEVEL="WARNING",
         LOG_SQL="1",
+        LOG_FORMAT="JSON",
+        SLOW_QUERY_MS="50",
+        METRICS="1",
     )
 
     assert (config.port, config.web_concurrency, config.web_threads) == (80, 3, 5)
@@ -185,3 +191,4 @@ def test_every_setting_is_read_from_its_variable() -> None:
     assert config.trusted_proxies == 1
     assert config.cors_origins == ("https://a.example", "http://b.example:8080")
     assert (config.log_level, config.log_sql) == ("warning", True)
+    assert (config.log_format, config.slow_query_ms, config.metrics) == ("json", 50, True)

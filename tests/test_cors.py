@@ -13,7 +13,7 @@ STRANGERS = [
     *("http://localhost:30000", "http://localhost:3000.evil.example", "http://x@localhost:3000"),
     *("http://evil.example,http://localhost:3000", "http://localhost:3000 http://evil.example"),
 ]
-EXPOSED = {"ETag", "Link", "Location", "Retry-After", "X-Total-Count"}
+EXPOSED = {"ETag", "Link", "Location", "Retry-After", "X-Request-ID", "X-Total-Count"}
 
 
 def preflight(client: FlaskClient, origin: str, method: str) -> dict[str, str]:

@@ -148,4 +148,7 @@ def test_an_error_of_our_own_is_a_500_and_its_traceback_is_logged(
 
     assert response.status_code == 500
     assert response.get_json() == {"detail": "Internal server error"}
-    assert "ZeroDivisionError: a fault of ours" in caplog.text
+    (record,) = caplog.records
+    assert record.getMessage() == "Exception on GET /api/todos/1"
+    assert caplog.text.count("ZeroDivisionError: a fault of ours") == 1
+    assert response.headers["X-Request-ID"]

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Flask
+from flask import Flask, request
+from flask.ctx import RequestContext
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
-from . import backup, cors, engine, errors, health, openapi, routes, security
+from . import backup, cors, engine, errors, health, openapi, routes, security, tracing
 from .config import Config, load_config
 from .extensions import api, migrate
 from .json import OrjsonProvider
@@ -19,6 +20,16 @@ class Service(Flask):
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return `func`: there is no coroutine to look for, five times for each request."""
         return func
+
+    def request_context(self, environ: dict[str, Any]) -> RequestContext:
+        """Return a context in which there is a trace."""
+        tracing.begin(environ, self.config["SLOW_QUERY_MS"])
+        return super().request_context(environ)
+
+    def log_exception(self, exc_info: Any) -> None:
+        """Log an error that nobody foresaw, with its traceback."""
+        path = tracing.quoted_path(request.environ)
+        self.logger.error("Exception on %s %s", request.method, path, exc_info=exc_info)
 
 
 class Integer(IntegerConverter):
@@ -56,5 +67,10 @@ def create_app(config: Config | None = None) -> Flask:
     api.register_blueprint(routes.blueprint)
     api.register_blueprint(health.blueprint)
     errors.init_app(app)
+    tracing.init_app(app)
     app.cli.add_command(backup.commands)
+    if config.metrics:
+        from . import metrics  # noqa: PLC0415  # it takes time and memory, and a directory
+
+        metrics.init_app(app)
     return app

@@ -23,7 +23,7 @@ MAX_BODY_KIB = 64
 
 # What the contract lets a page of another origin read of an answer:
 # https://fetch.spec.whatwg.org/#http-access-control-expose-headers
-EXPOSED_HEADERS = ("ETag", "Link", "Location", "Retry-After", "X-Total-Count")
+EXPOSED_HEADERS = ("ETag", "Link", "Location", "Retry-After", "X-Request-ID", "X-Total-Count")
 
 
 class ConfigError(Exception):
@@ -48,7 +48,10 @@ class Config:
     db_statement_timeout: int
     cors_origins: tuple[str, ...]
     log_level: str
+    log_format: str
     log_sql: bool
+    slow_query_ms: int
+    metrics: bool
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Config":
@@ -77,7 +80,10 @@ class Config:
             ),
             cors_origins=_origins(environ, "CORS_ORIGINS", default=LOCAL_ORIGINS),
             log_level=_choice(environ, "LOG_LEVEL", default="info", choices=LOG_LEVELS),
+            log_format=_choice(environ, "LOG_FORMAT", default="text", choices=("text", "json")),
             log_sql=_choice(environ, "LOG_SQL", default="0", choices=("0", "1")) == "1",
+            slow_query_ms=_whole_number(environ, "SLOW_QUERY_MS", default=500, most=600_000),
+            metrics=_choice(environ, "METRICS", default="0", choices=("0", "1")) == "1",
         )
 
     def flask_settings(self) -> dict[str, Any]:
@@ -91,6 +97,7 @@ class Config:
             "LOCK_SECONDS": self.db_lock_timeout,
             # The database ends a statement by itself, and says why, if it still can.
             "ANSWER_SECONDS": self.db_statement_timeout + 1,
+            "SLOW_QUERY_MS": self.slow_query_ms,
             "CORS_ALWAYS_SEND": False,
             "CORS_SEND_WILDCARD": True,
             "CORS_VARY_HEADER": False,

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import InvalidRequestError
 
 from .extensions import db
+from .tracing import Cursor
 from .watchdog import NoAnswer, Watchdog
 
 DIALECT = postgresql.psycopg2.dialect()  # type: ignore[no-untyped-call]
@@ -57,7 +58,7 @@ def _send(statement: str, parameters: Mapping[str, object]) -> tuple[Any, int]:
     pooled = _connect()
     try:
         connection: Any = pooled.dbapi_connection
-        cursor = connection.cursor()
+        cursor = connection.cursor(cursor_factory=Cursor)
         # Text is JSON that goes to the client as it is.
         register_type(BYTES, cursor)
         with watchdog.limit(connection, current_app.config["ANSWER_SECONDS"]):

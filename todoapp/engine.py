@@ -15,6 +15,7 @@ from sqlalchemy.exc import DisconnectionError
 from .config import Config
 from .database import reason
 from .extensions import db
+from .tracing import Pool
 
 PAUSE_SECONDS = 1
 """How long a database that does not let us in is left alone."""
@@ -42,6 +43,7 @@ def engine_options(config: Config) -> dict[str, Any]:
         "isolation_level": "AUTOCOMMIT",
         # So there is nothing to roll back either when a connection goes back to the pool.
         "pool_reset_on_return": None,
+        "poolclass": Pool,
         "pool_size": config.db_pool_size,
         "max_overflow": config.db_max_overflow,
         "pool_timeout": config.db_pool_timeout,

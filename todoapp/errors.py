@@ -15,6 +15,7 @@ from .config import MAX_BODY_KIB
 from .database import ChangeUncertain, reason
 from .engine import Unreachable
 from .service import TodoChanged, TodoNotFound
+from .tracing import current
 from .worker import waited_too_long
 
 RETRY_AFTER_SECONDS = 1
@@ -89,6 +90,7 @@ def handle_database_error(error: Error) -> Response:
     if not sqlstate and isinstance(error, OperationalError | InterfaceError):
         sqlstate = errorcodes.CONNECTION_EXCEPTION  # it failed, or was lost
     message = reason(error)
+    _trace(error)
     if isinstance(error, ChangeUncertain):
         current_app.logger.warning("Database: a connection was lost: %s", message)
         return _unavailable("The database is unavailable; the change may have been made")
@@ -104,6 +106,7 @@ def handle_database_error(error: Error) -> Response:
 
 def handle_pool_timeout(error: PoolTimeoutError) -> Response:
     """Every connection of this process stayed busy for DB_POOL_TIMEOUT seconds."""
+    _trace(error)
     current_app.logger.warning("Connection pool: %s", error)
     return _unavailable("The service is overloaded")
 
@@ -118,9 +121,31 @@ def broken_transfer() -> Iterator[None]:
     try:
         yield
     except (Error, PoolTimeoutError) as error:
+        _trace(error)
         current_app.logger.warning("A list broke off. Database: %s", reason(error))
         # gunicorn takes it for a connection that is gone: it closes it, without a traceback.
         raise ConnectionResetError(errno.ECONNRESET, "the database failed") from error
+    except Exception as error:
+        current_app.logger.exception("A list broke off.")
+        raise ConnectionResetError(errno.ECONNRESET, "an error that nobody foresaw") from error
+
+
+def _trace(error: Error | PoolTimeoutError) -> None:
+    trace = current()
+    if trace:
+        trace.database_error = kind(error)
+
+
+def kind(error: Error | PoolTimeoutError) -> str:
+    """Return a word for what failed: for PostgreSQL's own errors, its name of the condition."""
+    if isinstance(error, PoolTimeoutError):
+        return "pool_timeout"
+    if error.pgcode is None:
+        return "connection" if isinstance(error, OperationalError | InterfaceError) else "other"
+    try:
+        return errorcodes.lookup(error.pgcode).lower()
+    except KeyError:  # psycopg2 may be older than the server
+        return "other"
 
 
 def refuse_what_waited_too_long() -> Response | None:

@@ -29,7 +29,7 @@ FAILURES: dict[int, tuple[str, str]] = {
 }
 # The worker's own answers are among them: to what the application never sees.
 ALWAYS = (400, 405, 408, 414, 417, 431, 500, 501)
-FAILURE_HEADERS = {405: ("Allow",), 503: ("Retry-After",)}
+FAILURE_HEADERS = {405: ("Allow",), 500: ("X-Request-ID",), 503: ("Retry-After",)}
 
 HEADERS = {
     "Allow": ("string", "The methods that the path knows"),
@@ -37,6 +37,7 @@ HEADERS = {
     "Link": ("string", '`<URL>; rel="next"`, the next page, where there is more'),
     "Location": ("string", "The path of the todo"),
     "Retry-After": ("integer", "Seconds after which to try again"),
+    "X-Request-ID": ("string", "What the log calls the request; every answer has one"),
     "X-Total-Count": ("integer", "With `count=true`: how many todos there are in all"),
 }
 blueprint = Blueprint(
