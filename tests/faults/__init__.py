@@ -1,0 +1,1 @@
+"""Each fault that a service meets, on the real web process under load."""
