@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 
 import requests
 
@@ -144,13 +145,14 @@ class Client:
     def run(self) -> None:
         """Go on until the load ends."""
         steps = (self.create, self.read, self.patch, self.read, self.patch, self.create, self.delete)
-        while not self.load.ending.is_set():
-            for step in steps:
-                try:
-                    step()
-                except Exception as error:  # noqa: BLE001  # told by load()
-                    self.load.surprises.append(repr(error))
-                    return
+        for step in cycle(steps):
+            if self.load.ending.is_set():
+                return
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001  # told by load()
+                self.load.surprises.append(repr(error))
+                return
 
     def create(self) -> None:
         self.count += 1

@@ -34,7 +34,7 @@ class Server(Postgres):
     def terminate_connections(self) -> None:
         """End every connection of the service, as an administrator does."""
         self.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'todos'"
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'todos'"
             " AND pid <> pg_backend_pid()"
         )
 

@@ -46,7 +46,8 @@ class WebProcess:
     def __init__(self, command: str = PROCFILE["web"], **environ: str) -> None:
         """Start it; it may not serve yet."""
         self.port = free_port()
-        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed in serving()
+        # To append: it is one open file for us and for the process, with one position.
+        self.log = tempfile.TemporaryFile("a+")  # noqa: SIM115  # closed in started()
         self.process = subprocess.Popen(
             shlex.split(command.format(port=self.port)),
             cwd=ROOT,
