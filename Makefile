@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lint format lock audit bench clean
+.PHONY: help run test test-faults fuzz lint format lock audit bench clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -14,8 +14,11 @@ help: ## Show this list
 run: $(VENV)/installed ## Serve on http://localhost:8000 with a PostgreSQL of its own
 	@exec $(BIN)/python -m dev.run
 
-test: lint ## Everything that decides whether a change is good
-	$(BIN)/pytest
+test: lint ## What decides whether a change is good, but for the faults
+	$(BIN)/pytest -m 'not slow'
+
+test-faults: $(VENV)/installed ## Each fault, on the real processes under load (root, and Debian's nginx-light, pgbouncer, iptables)
+	$(BIN)/pytest --numprocesses=2 tests/faults
 
 fuzz: $(VENV)/installed ## 20,000 wrong and hostile requests (FUZZ_REQUESTS=…: another number)
 	FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),20000) $(BIN)/pytest tests/process/test_fuzz.py

@@ -1,0 +1,83 @@
+"""What other clients can rely on while some are slow on purpose."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import requests
+
+from tests.faults.load import load
+from tests.faults.nginx import nginx
+from tests.faults.server import Server
+from tests.faults.slow import FIRST_BYTES, slow_clients
+from tests.process.web import WebProcess, serving
+
+pytestmark = pytest.mark.slow
+
+Measured = Callable[[str, float], None]
+
+BOUND = 3
+"""REQUEST_TIMEOUT, to be quick."""
+
+LONG = 20_000
+"""Todos in a list of 13 MB: more than fits on the way to a client that does not read."""
+
+
+@pytest.fixture
+def web(server: Server) -> Iterator[WebProcess]:
+    server.execute(
+        "INSERT INTO todos (description)"
+        f" SELECT rpad('Client 0, before ' || n, 500, '.') FROM generate_series(1, {LONG}) n",
+        "todos",
+    )
+    environ = {"REQUEST_TIMEOUT": str(BOUND), "TRUSTED_PROXIES": "1"}
+    with serving(DATABASE_URL=server.address, **environ) as process:
+        yield process
+
+
+def test_slow_clients_are_cut_off_after_the_bound_and_others_are_served_within_it(
+    web: WebProcess, measured: Measured
+) -> None:
+    waits = []
+    with slow_clients(web.port) as slow:
+        while (asked := time.monotonic()) < slow.began + 3 * BOUND:
+            response = requests.get(web.url("/api/todos/1"), timeout=60)
+            waits.append((asked, time.monotonic(), response.status_code))
+            time.sleep(0.05)
+        assert slow.open() == {}
+
+    served = min(answered for _, answered, status in waits if status == 200)
+    longest = max(answered - asked for asked, answered, _ in waits)
+    measured("300 slow clients: others are served after", served - slow.began)
+    measured("300 slow clients: longest wait of others", longest)
+    assert served - slow.began < BOUND + 1
+    assert longest < BOUND + 1
+    later = [wait for wait in waits if wait[0] > slow.began + 2 * BOUND]
+    assert {status for _, _, status in later} == {200}
+    assert max(answered - asked for asked, answered, _ in later) < 1
+
+
+@pytest.mark.parametrize("kind", FIRST_BYTES)
+def test_more_slow_clients_of_one_kind_than_threads_are_cut_off(
+    web: WebProcess, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.faults.slow.FIRST_BYTES", {kind: FIRST_BYTES[kind]})
+    with slow_clients(web.port, 40) as slow:
+        assert web.request("GET", "/api/todos/1").status_code in (200, 503)
+        assert time.monotonic() - slow.began < BOUND + 1
+        slow.ending.wait(slow.began + 2 * BOUND + 1 - time.monotonic())
+        assert slow.open() == {}
+
+
+def test_behind_nginx_nobody_waits_a_second_for_slow_clients(
+    web: WebProcess, measured: Measured
+) -> None:
+    with nginx(web.port) as port, load(f"http://127.0.0.1:{port}") as log:
+        with slow_clients(port) as slow:
+            slow.ending.wait(8)
+            waits = log.since(slow.began)
+        longest = max(answer.seconds for answer in waits)
+
+    measured(f"300 slow clients behind nginx: longest wait of {len(waits)} requests", longest)
+    assert [answer for answer in log.answers if answer.failed] == []
+    assert longest < 1
