@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import cycle
 
+import psutil
+
 HEAD = b"POST /api/todos HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 LONG = b"GET /api/todos HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -26,57 +28,42 @@ class SlowClient:
         """Connect, and send what this kind of client sends at first."""
         self.kind = kind
         self.sent = len(FIRST_BYTES[kind])
-        self.closed: float | None = None
         self.socket = socket.socket()
         # Little fits on the way to a client that does not read.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.socket.settimeout(30)
         self.socket.connect(("127.0.0.1", port))
+        self.port = self.socket.getsockname()[1]
         self.socket.sendall(FIRST_BYTES[kind])
         self.socket.setblocking(False)
 
-    def go_on(self) -> None:
-        """Do what there is to do in a second; see whether the server has hung up."""
-        if self.closed or self.kind == "never reading":
-            return
+    def was_refused(self) -> bool:
+        """Say whether the server has said no: an answer so short that it is here in full."""
         try:
-            if self.kind == "one byte a second":
+            return self.socket.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 503"
+        except OSError:
+            return False
+
+    def go_on(self) -> None:
+        """Send the next byte, if this kind of client sends any more."""
+        if self.kind == "one byte a second":
+            with suppress(OSError):
                 self.socket.send((HEAD * 2)[self.sent : self.sent + 1])
                 self.sent += 1
-            while self.socket.recv(65536):
-                pass
-        except BlockingIOError:
-            return
-        except OSError:
-            pass
-        self.closed = time.monotonic()
-
-    def was_cut_off(self) -> bool:
-        """Say whether the server has ended the connection before its answer, if any, was whole."""
-        if self.kind != "never reading":
-            return self.closed is not None
-        received = b""
-        self.socket.settimeout(3)
-        try:
-            while data := self.socket.recv(1 << 20):
-                received = (received + data)[-10:]
-        except TimeoutError:
-            return False
-        except OSError:
-            return True
-        return not received.endswith(b"0\r\n\r\n")
 
 
 class SlowClients:
     """Many of them, of every kind."""
 
     def __init__(self, port: int, count: int) -> None:
-        """Connect all of them, which takes a second."""
+        """Connect all of them, a hundred in a second."""
         self.ending = threading.Event()
-        self.began = time.monotonic()
-        self.clients = [
-            SlowClient(kind, port) for kind, _ in zip(cycle(FIRST_BYTES), range(count), strict=False)
-        ]
+        self.clients = []
+        for kind, _ in zip(cycle(FIRST_BYTES), range(count), strict=False):
+            self.clients.append(SlowClient(kind, port))
+            time.sleep(0.01)
+        self.there = time.monotonic()
+        """When all of them were there."""
 
     def run(self) -> None:
         """Keep them going, each once in a second."""
@@ -84,9 +71,19 @@ class SlowClients:
             for client in self.clients:
                 client.go_on()
 
-    def open(self) -> dict[str, int]:
-        """Return how many of each kind the server has not cut off."""
-        kinds = [client.kind for client in self.clients if not client.was_cut_off()]
+    def held_by(self, master: int) -> dict[str, int]:
+        """Return how many of each kind the processes of a server wait for."""
+        held = {
+            connection.raddr.port
+            for process in psutil.Process(master).children()
+            for connection in process.net_connections("tcp")
+            if connection.raddr
+        }
+        kinds = [
+            client.kind
+            for client in self.clients
+            if client.port in held and not client.was_refused()
+        ]
         return {kind: kinds.count(kind) for kind in FIRST_BYTES if kind in kinds}
 
 
