@@ -1,5 +1,6 @@
 """A PostgreSQL that is reached over TCP, as in production, and keeps what it has acknowledged."""
 
+import os
 import shutil
 import signal
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from dev.postgres import Postgres
+from dev.postgres import NOBODY, Postgres
 from tests.process.web import free_port, run
 
 
@@ -30,6 +31,28 @@ class Server(Postgres):
     def address(self) -> str:
         """The address for DATABASE_URL."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/todos"
+
+    def make_standby(self, directory: Path) -> "Server":
+        """Copy this running server, and return the copy, which follows it once it is started."""
+        standby = Server(directory)
+        directory.mkdir()
+        if os.geteuid() == 0:
+            shutil.chown(directory, NOBODY, NOBODY)
+        self.execute("CHECKPOINT")
+        copied = self._run(
+            "pg_basebackup",
+            f"--pgdata={standby.data}",
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+            f"--dbname=postgresql://postgres@127.0.0.1:{self.port}/?application_name=standby",
+        )
+        assert copied.returncode == 0, copied.stderr
+        return standby
+
+    def promote(self) -> None:
+        """Make a standby a primary, and return once it is one."""
+        promoted = self._pg_ctl("promote")
+        assert promoted.returncode == 0, promoted.stderr
 
     def terminate_connections(self) -> None:
         """End every connection of the service, as an administrator does."""
