@@ -48,7 +48,7 @@ class Answer:
         A proxy that has lost the service says 502 or 504. The service itself says so in a 503
         where the database fell silent after the statement was sent.
         """
-        return self.failed and (self.status != 503 or "may have been" in self.detail)
+        return self.failed and (self.status != 503 or "may have been made" in self.detail)
 
     @property
     def seconds(self) -> float:
@@ -76,8 +76,7 @@ class Load:
         now = time.monotonic()
         wait_until(
             lambda: (
-                self.surprises
-                or sum(1 for answer in self.since(now) if condition(answer)) >= count
+                self.surprises or sum(1 for answer in self.since(now) if condition(answer)) >= count
             )
         )
 
@@ -144,7 +143,15 @@ class Client:
 
     def run(self) -> None:
         """Go on until the load ends."""
-        steps = (self.create, self.read, self.patch, self.read, self.patch, self.create, self.delete)
+        steps = (
+            self.create,
+            self.read,
+            self.patch,
+            self.read,
+            self.patch,
+            self.create,
+            self.delete,
+        )
         for step in cycle(steps):
             if self.load.ending.is_set():
                 return

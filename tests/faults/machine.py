@@ -13,7 +13,7 @@ PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
 def program(name: str, package: str) -> str:
-    """Return where a program is. Without it the test fails: a skipped one would look like a pass."""
+    """Return where a program is. Without it the test fails: skipped, it would look like passed."""
     found = shutil.which(name, path=PATH)
     if found is None:
         pytest.fail(f"{name} is missing: apt-get install {package}")

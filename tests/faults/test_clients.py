@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 Measured = Callable[[str, float], None]
 
-BOUND = 3
+BOUND = 4
 """REQUEST_TIMEOUT, to be quick."""
 
 LONG = 8000
@@ -54,8 +54,8 @@ def test_slow_clients_are_cut_off_after_the_bound_and_others_are_served_within_i
     measured("300 slow clients: others are served after", served - slow.there)
     measured("300 slow clients: longest wait of others", longest)
     measured("300 slow clients: all are cut off after", freed - slow.there)
-    assert served - slow.there < BOUND + 1
-    assert longest < BOUND + 1
+    assert served - slow.there < BOUND + 2
+    assert longest < BOUND + 2
     later = [wait for wait in waits if wait[0] > slow.there + 2 * BOUND]
     assert {status for _, _, status in later} == {200}
     assert max(answered - asked for asked, answered, _ in later) < 1

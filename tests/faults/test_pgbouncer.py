@@ -73,8 +73,11 @@ def test_the_timeouts_that_the_role_has_hold(server: Server, web: WebProcess) ->
     assert 0.9 < waited < 2
 
     # The lock is had here, and it is the statement that takes too long.
-    server.execute("CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS"
-                   " 'BEGIN PERFORM pg_sleep(30); RETURN NEW; END'", "todos")
+    server.execute(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_sleep(30); RETURN NEW; END'",
+        "todos",
+    )
     server.execute("CREATE TRIGGER wait BEFORE INSERT ON todos EXECUTE FUNCTION wait()", "todos")
     started = time.monotonic()
     response = web.request("POST", "/api/todos", json={"description": "x"})
