@@ -18,7 +18,7 @@ from .extensions import db
 from .tracing import Pool
 
 PAUSE_SECONDS = 1
-"""How long a database that does not let us in is left alone."""
+"""How long a database that does not let us in is left alone: as long as trying took, or this."""
 
 logger = logging.getLogger(__name__)
 
@@ -94,10 +94,11 @@ class Outage:
             if self._reason and (self._is_tried or time.monotonic() < self._pause_ends):
                 raise Unreachable(self._reason)
             self._is_tried = True
+        tried = time.monotonic()
         try:
             connection = dialect.connect(*args, **parameters)
         except psycopg2.OperationalError as error:
-            self._begin(reason(error))
+            self._begin(reason(error), time.monotonic() - tried)
             raise Unreachable(self._reason) from error
         else:
             self._end()
@@ -105,13 +106,13 @@ class Outage:
         finally:
             self._is_tried = False
 
-    def _begin(self, reason: str) -> None:
+    def _begin(self, reason: str, seconds: float) -> None:
         with self._lock:
             if not self._reason:
                 self._began = time.monotonic()
                 logger.warning("Database: cannot connect: %s", reason)
             self._reason = reason
-            self._pause_ends = time.monotonic() + PAUSE_SECONDS
+            self._pause_ends = time.monotonic() + min(seconds, PAUSE_SECONDS)
 
     def _end(self) -> None:
         with self._lock:
