@@ -14,7 +14,7 @@ help: ## Show this list
 run: $(VENV)/installed ## Serve on http://localhost:8000 with a PostgreSQL of its own
 	@exec $(BIN)/python -m dev.run
 
-test: lint ## What decides whether a change is good, but for the faults
+test: lint ## What decides whether a change is good, but for most of the faults
 	$(BIN)/pytest -m 'not slow'
 
 test-faults: $(VENV)/installed ## Each fault, on the real processes under load (root, and Debian's nginx-light, pgbouncer, iptables)

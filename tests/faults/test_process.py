@@ -13,8 +13,6 @@ from tests.faults.server import Server
 from tests.process.web import WebProcess
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.slow
-
 
 def workers(master: int) -> set[int]:
     """Return the process ids of the workers that serve."""
@@ -45,6 +43,7 @@ def test_a_killed_worker_loses_its_own_requests_alone_and_another_is_there_withi
     log.assert_kept(server)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("connect_anew", [False, True], ids=["kept connections", "new connections"])
 def test_three_reloads_in_a_row_fail_no_request(
     server: Server, web: WebProcess, connect_anew: bool, measured: Callable[[str, float], None]
@@ -63,6 +62,7 @@ def test_three_reloads_in_a_row_fail_no_request(
     log.assert_kept(server)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("connect_anew", [False, True], ids=["kept connections", "new connections"])
 def test_a_hand_over_to_a_new_master_fails_no_request(
     server: Server, web: WebProcess, connect_anew: bool, measured: Callable[[str, float], None]
