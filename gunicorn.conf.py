@@ -10,6 +10,7 @@ from gunicorn.arbiter import Arbiter
 from todoapp.config import load_config
 from todoapp.logs import RequestLogger, log_settings
 from todoapp.startup import check_database
+from todoapp.worker import Worker
 
 # gunicorn has a setting named `config`, so ours cannot have that name.
 settings = load_config()
@@ -42,8 +43,14 @@ if settings.metrics:
     from todoapp import metrics
 
     logger_class = metrics.RequestCounter
-    post_fork = metrics.begin_worker
     child_exit = metrics.end_worker
+
+
+def post_fork(server: Arbiter, worker: Worker) -> None:
+    """In a worker that has just been forked, pass on what its master knows."""
+    worker.early_signals = server.SIG_QUEUE
+    if settings.metrics:
+        metrics.begin_worker(worker)
 
 
 def on_starting(server: Arbiter) -> None:

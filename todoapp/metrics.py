@@ -108,7 +108,7 @@ class RequestCounter(RequestLogger):
         super().access(resp, req, environ, request_time)
 
 
-def begin_worker(server: Arbiter, worker: Worker) -> None:
+def begin_worker(worker: Worker) -> None:
     """Say how many connections a new process may use."""
     options = worker.app.wsgi().config["SQLALCHEMY_ENGINE_OPTIONS"]
     POOL_SIZE.set(options["pool_size"] + options["max_overflow"])

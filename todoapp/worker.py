@@ -6,6 +6,7 @@ loop, which waits for everybody at once, collects requests, and a thread gets on
 TLS is the proxy's.
 """
 
+import signal
 import socket
 import time
 from collections import deque
@@ -15,6 +16,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from http import HTTPStatus
+from queue import SimpleQueue
 from selectors import EVENT_READ
 from typing import Any
 
@@ -46,11 +48,16 @@ REFUSALS = {
 }
 """What is answered to what gunicorn does not understand. All else is a 400."""
 
+LEAST_PATIENCE = 0.2
+"""The part of its time that a client has for a piece of its answer, however late the answer is."""
+
 LINGER_SECONDS = 2
 """How long a client may send on after the last answer: hung up on at once, it could lose that."""
 
 HEALTH = (b"GET /health", b"HEAD /health")
 HEALTH_THREADS = 2
+
+STOPPING = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 waited_too_long: ContextVar[bool] = ContextVar("waited_too_long", default=False)
 """Whether the request of this thread has waited for the thread longer than REQUEST_TIMEOUT."""
@@ -60,7 +67,11 @@ class ClientSocket(socket.socket):
     """A socket that does not block; only to send all of an answer, it waits for its client."""
 
     patience: float
-    """How many seconds it waits."""
+    """How many seconds a client has to take a piece of the answer."""
+
+    deadline: float
+    """When it has to have taken the first piece, by time.monotonic(). It began with the request, so
+    that clients that do not read are cut off all at once, and not one after the other."""
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send `data`.
@@ -73,9 +84,10 @@ class ClientSocket(socket.socket):
         except BlockingIOError:
             sent = 0
         if sent < len(data):
-            self.settimeout(self.patience)
+            self.settimeout(max(self.deadline - time.monotonic(), self.patience * LEAST_PATIENCE))
             super().sendall(memoryview(data)[sent:], flags)
             self.setblocking(False)
+            self.deadline = time.monotonic() + self.patience
 
 
 class Connection:
@@ -131,6 +143,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self.request_timeout = load_config().request_timeout
         self.closing_conns: deque[Connection] = deque()
+        self.early_signals: SimpleQueue[int] = SimpleQueue()
+        """What its master was told last before the worker was forked, and it since then."""
+
+    def init_signals(self) -> None:
+        """Listen to signals of its own, and to those that came before."""
+        super().init_signals()
+        # Until now a signal went to what was its master's handler, and into a copy of its queue.
+        while not self.early_signals.empty():
+            if self.early_signals.get_nowait() in STOPPING:
+                self.alive = False
 
     def init_process(self) -> None:
         """Serve, until told to stop."""
@@ -174,7 +196,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def enqueue_req(self, conn: Connection) -> None:
         """Pass a request to the next free thread."""
-        conn.timeout = time.monotonic() + self.request_timeout
+        now = time.monotonic()
+        conn.sock.deadline = now + self.request_timeout
+        conn.timeout = now + self.request_timeout * (1 - LEAST_PATIENCE)
         pool = self.health_pool if conn.incoming.data.startswith(HEALTH) else self.tpool
         pool.submit(self.handle, conn).add_done_callback(
             lambda future: self.method_queue.defer(self.finish_request, conn, future)
@@ -196,10 +220,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             if self.handle_request(request, conn) and parser.finish_body():
                 return parser.unreader.take_buffered()  # type: ignore[no-any-return]
         except ParseException as error:
+            self.log.info("Refused a client: %s", type(error).__name__)
             # Else it has its answer, and only the rest of its body is wrong.
             if request is None:
                 conn.send_error(REFUSALS.get(type(error), HTTPStatus.BAD_REQUEST), str(error))
-            self.log.info("Refused a client: %s", type(error).__name__)
         except TimeoutError:
             self.log.info("Cut off a client that did not read its answer")
         except (ConnectionError, NoMoreData, StopIteration) as error:

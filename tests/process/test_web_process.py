@@ -282,6 +282,15 @@ def test_on_sigterm_a_request_under_way_is_finished(
     assert web.process.wait(timeout=30) == 0
 
 
+def test_a_worker_that_is_just_being_born_hears_that_it_has_to_stop(database: str) -> None:
+    command = "gunicorn --config tests/process/slow_birth.py wsgi:app"
+    with started(command, DATABASE_URL=database, WEB_CONCURRENCY="1") as web:
+        wait_until(lambda: "forked" in web.output())
+        web.process.send_signal(signal.SIGTERM)
+        # It would be killed after the 20 seconds that a request may take to be finished.
+        assert web.process.wait(timeout=15) == 0
+
+
 def test_on_sigterm_under_load_nothing_that_was_acknowledged_is_lost(
     web: WebProcess, sql: Callable[[str], list[tuple]]
 ) -> None:
