@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 .PHONY: help run test test-faults fuzz lint format lock audit bench clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: $(VENV)/installed ## Serve on http://localhost:8000 with a PostgreSQL of its own
 	@exec $(BIN)/python -m dev.run

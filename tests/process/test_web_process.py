@@ -1,7 +1,5 @@
 """What an operator and a client can rely on, whatever happens to the process."""
 
-import http.client
-import json
 import signal
 import socket
 from collections.abc import Callable
@@ -18,7 +16,6 @@ from flask import Flask
 from dev.postgres import Postgres
 from tests.process.web import PROCFILE, WebProcess, run, serving, started
 from tests.test_migrations import HEAD
-from tests.test_security import HEADERS
 from tests.waiting import wait_until
 
 
@@ -31,18 +28,6 @@ def create(web: WebProcess, description: str = "Buy groceries") -> int:
 
 def descriptions(web: WebProcess) -> list[str]:
     return [todo["description"] for todo in web.request("GET", "/api/todos").json()]
-
-
-def exchange(web: WebProcess, request: bytes) -> tuple[int, dict[str, str]]:
-    """Send bytes that need not be HTTP, and return the status and the JSON of the answer."""
-    with socket.create_connection(("127.0.0.1", web.port)) as connection:
-        connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
-        response = http.client.HTTPResponse(connection)
-        response.begin()
-        assert response.headers["Content-Type"] == "application/json"
-        assert HEADERS.items() <= dict(response.headers).items()
-        return response.status, json.loads(response.read())
 
 
 # Starting
@@ -318,87 +303,6 @@ def test_on_sigterm_under_load_nothing_that_was_acknowledged_is_lost(
     kept = {todo_id for (todo_id,) in sql("SELECT id FROM todos")}
     assert set(acknowledged) <= kept
     assert len(kept) - len(acknowledged) <= 8
-
-
-# Bodies as gunicorn hands them over
-
-
-@pytest.mark.parametrize(
-    ("padding", "status"), [(0, 201), (64 * 1024 - 20, 201), (64 * 1024 - 19, 413)]
-)
-def test_a_chunked_body_has_the_same_limit_as_any_other(
-    web: WebProcess, padding: int, status: int
-) -> None:
-    response = web.request(
-        "POST",
-        "/api/todos",
-        data=iter([b'{"description":', b' "x"}', b" " * padding]),
-        headers={"Content-Type": "application/json"},
-    )
-
-    assert response.status_code == status
-
-
-@pytest.mark.parametrize(
-    "rest",
-    [
-        b'Content-Length: 100\r\n\r\n{"description": "x"}',
-        b'Transfer-Encoding: chunked\r\n\r\n14\r\n{"description": "x"}\r\n',
-        b'Transfer-Encoding: chunked\r\n\r\n14\r\n{"description": "x"}',
-        b'Transfer-Encoding: chunked\r\n\r\nzz\r\n{"description": "x"}',
-    ],
-    ids=["short", "no last chunk", "no end of chunk", "no size"],
-)
-def test_a_body_that_breaks_off_is_refused_and_not_applied(web: WebProcess, rest: bytes) -> None:
-    head = b"POST /api/todos HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    status, answer = exchange(web, head + rest)
-
-    assert (status, answer) == (400, {"detail": "Invalid JSON: the body breaks off"})
-    assert descriptions(web) == []
-    assert "Traceback" not in web.output()
-
-
-@pytest.mark.parametrize(
-    ("request_head", "status"),
-    [
-        (b"GET /api/todos/" + b"9" * 8200 + b" HTTP/1.1\r\n\r\n", 414),
-        (b"GET / HTTP/1.1\r\n" + b"X: x\r\n" * 200 + b"\r\n", 431),
-        (b"nonsense\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nX:\0\r\n\r\n", 400),
-        (b"POST /api/todos HTTP/1.1\r\nTransfer-Encoding: x\r\n\r\n", 501),
-    ],
-)
-def test_what_is_not_even_http_is_answered_in_json_too(
-    web: WebProcess, request_head: bytes, status: int
-) -> None:
-    answered, answer = exchange(web, request_head)
-
-    assert answered == status
-    assert isinstance(answer["detail"], str)
-
-
-def test_a_body_whose_length_is_in_doubt_is_refused_and_logged(web: WebProcess) -> None:
-    chunked = b"Transfer-Encoding: chunked"
-    doubtful = [
-        b"Content-Length: 5\r\n" + chunked,
-        b"Content-Length: 5\r\nContent-Length: 6",
-        *(b"Content-Length: " + length for length in (b"-1", b"+5", b"0x5", b"5 5", b"")),
-        chunked + b", chunked",
-        b"Transfer-Encoding: gzip",
-    ]
-    for lines in doubtful:
-        head = b"POST /api/todos HTTP/1.1\r\nHost: x\r\n" + lines
-        status, answer = exchange(web, head + b"\r\n\r\n0\r\n\r\n")
-        assert (status, list(answer)) == (400, ["detail"]), lines
-
-    assert web.output().count("Refused a client: InvalidHeader") == len(doubtful)
-
-
-def test_no_answer_tells_the_version_of_anything(web: WebProcess) -> None:
-    for path in ("/api/todos", "/health", "/nowhere", "/docs"):
-        headers = web.request("GET", path).headers
-        assert headers["Server"] == "gunicorn"
-        assert "X-Powered-By" not in headers
 
 
 # Logs and proxies: more of the logs is in test_logs.py
