@@ -14,11 +14,12 @@ help: ## Show this list
 run: $(VENV)/installed ## Serve on http://localhost:8000 with a PostgreSQL of its own
 	@exec $(BIN)/python -m dev.run
 
-test: lint ## What decides whether a change is good, but for most of the faults
+test: lint ## What decides whether a change is good, but for what takes long
 	$(BIN)/pytest -m 'not slow'
 
-test-faults: $(VENV)/installed ## Each fault, on the real processes under load (root, and Debian's nginx-light, pgbouncer, iptables)
+test-faults: $(VENV)/installed ## Each fault, under load, and all else that takes long (root, and Debian's nginx-light, pgbouncer, iptables)
 	$(BIN)/pytest --numprocesses=2 tests/faults
+	$(BIN)/pytest -m slow --ignore=tests/faults
 
 fuzz: $(VENV)/installed ## 20,000 wrong and hostile requests (FUZZ_REQUESTS=…: another number)
 	FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),20000) $(BIN)/pytest tests/process/test_fuzz.py

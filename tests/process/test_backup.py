@@ -43,6 +43,7 @@ def holds_the_table(sql: Sql) -> list[tuple]:
     return sql("SELECT FROM pg_locks WHERE granted AND mode = 'ShareRowExclusiveLock'")
 
 
+@pytest.mark.slow
 def test_a_pipe_from_one_database_to_another(
     database: str, databases: Callable[..., str], template: str, sql: Sql
 ) -> None:
@@ -168,6 +169,7 @@ def test_ctrl_c_is_heard_while_new_todos_are_added(database: str, sql: Sql) -> N
 
 
 @pytest.mark.parametrize("command", ["export", "import"])
+@pytest.mark.slow
 def test_without_a_database_or_its_schema_it_says_so_in_one_line(
     command: str, empty_database: str
 ) -> None:
@@ -180,6 +182,7 @@ def test_without_a_database_or_its_schema_it_says_so_in_one_line(
     assert "flask db upgrade" in only_line(unmigrated)
 
 
+@pytest.mark.slow
 def test_on_a_terminal_both_show_how_far_they_are(database: str, sql: Sql, tmp_path: Path) -> None:
     sql(MANY)
     file = tmp_path / "todos.ndjson"

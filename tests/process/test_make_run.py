@@ -130,6 +130,7 @@ def test_ctrl_c_stops_everything_the_database_too(clone: Path, port: int) -> Non
     assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
+@pytest.mark.slow
 def test_a_second_run_at_the_same_time_is_one_clear_line(clone: Path, port: int) -> None:
     with running(clone, port):
         assert "is running here already" in refusal(clone, free_port())
@@ -160,6 +161,7 @@ def test_a_wrong_setting_is_one_clear_line(clone: Path, port: int) -> None:
     assert line.startswith("Configuration error: DATABASE_URL is malformed")
 
 
+@pytest.mark.slow
 def test_after_a_kill_it_takes_its_database_over(clone: Path, port: int) -> None:
     with running(clone, port) as killed:
         requests.post(killed.todos, json={"description": "Buy groceries"}, timeout=30)
@@ -174,6 +176,7 @@ def test_after_a_kill_it_takes_its_database_over(clone: Path, port: int) -> None
     assert not Postgres(clone / "instance" / "postgres").is_running()
 
 
+@pytest.mark.slow
 def test_a_long_path_is_no_obstacle(tmp_path: Path, port: int) -> None:
     clone = copy_project(tmp_path / ("a-path-too-long-for-a-socket-" * 4))
 

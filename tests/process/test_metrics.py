@@ -98,6 +98,7 @@ def test_requests_are_counted_by_route_method_and_status(web: WebProcess) -> Non
     assert metrics["todoapp_request_duration_seconds_bucket", "+Inf", "GET", TODO] == 4
 
 
+@pytest.mark.slow
 def test_the_numbers_of_all_workers_add_up_after_some_were_killed_too(web: WebProcess) -> None:
     get_todos(web, 40)
     for number in (1, 2):
@@ -112,6 +113,7 @@ def test_the_numbers_of_all_workers_add_up_after_some_were_killed_too(web: WebPr
     assert read(web)["todoapp_pool_connections_in_use",] == 0
 
 
+@pytest.mark.slow
 def test_a_reload_goes_on_counting(web: WebProcess, tmp_path: Path) -> None:
     get_todos(web, 10)
     (directory,) = directories(tmp_path)
@@ -126,6 +128,7 @@ def test_a_reload_goes_on_counting(web: WebProcess, tmp_path: Path) -> None:
     assert directories(tmp_path) == [directory]
 
 
+@pytest.mark.slow
 def test_a_second_master_counts_for_itself_and_outlives_the_first(
     web: WebProcess, tmp_path: Path
 ) -> None:
@@ -193,6 +196,7 @@ def test_the_errors_of_the_database_are_counted_by_kind(
     assert errors == {("pool_timeout",): 1, ("lock_not_available",): 1, ("undefined_table",): 1}
 
 
+@pytest.mark.slow
 def test_nothing_of_it_is_left_when_the_process_ends(web: WebProcess, tmp_path: Path) -> None:
     for worker in workers(web):
         # Again and again: one that is just being born does not hear it yet.
@@ -204,6 +208,7 @@ def test_nothing_of_it_is_left_when_the_process_ends(web: WebProcess, tmp_path: 
     assert directories(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_nothing_of_it_is_left_when_the_process_cannot_start(tmp_path: Path) -> None:
     environ = {"DATABASE_URL": "postgresql://127.0.0.1:1/todos", "METRICS": "1"}
     subprocess.run(
