@@ -3,6 +3,7 @@
 https://gunicorn.org/reference/settings/
 """
 
+import resource
 import socket
 
 from gunicorn.arbiter import Arbiter
@@ -21,6 +22,9 @@ worker_class = "todoapp.worker.Worker"
 # It takes sockets that block.
 sendfile = False
 threads = settings.web_threads
+# Each client takes one of the files that a process may have open.
+open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+worker_connections = 1000 if open_files == resource.RLIM_INFINITY else min(1000, open_files - 100)
 # The application is loaded once, and its memory is shared by the workers.
 preload_app = True
 

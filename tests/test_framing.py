@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from todoapp.framing import MAX_BODY, MAX_CHUNKED_BODY, MAX_HEAD, Incoming
+from todoapp.framing import MAX_BODY, MAX_CHUNK_SIZES, MAX_HEAD, Incoming
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
@@ -27,18 +27,19 @@ UNCLEAR = [
     POST + b"Content-Length: 1, 2\r\n\r\n",
     POST + b"Content-Length: %d\r\n\r\n" % (MAX_BODY + 1),
     POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
+    POST + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\n",
     POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
     POST + b"Transfer-Encoding: gzip\r\n\r\n",
-    CHUNKED + b"-1\r\n",
-    CHUNKED + b"3\r\nabc\r\nx\r\n",
-    CHUNKED + b"1\r\na\r\n" * (MAX_CHUNKED_BODY // 6 + 1),
+    CHUNKED + b"fffffff\r\n" + b"x" * (MAX_BODY + 100),
+    CHUNKED + b"1\r\na\r\n" * ((MAX_BODY + MAX_CHUNK_SIZES) // 6 + 1),
 ]
 
 
 def bytes_until_ready(incoming: Incoming, data: bytes) -> int | None:
     """Add bytes one by one, and return after how many the request was there."""
     for size in range(1, len(data) + 1):
-        if incoming.add(data[size - 1 : size]):
+        incoming.add(data[size - 1 : size])
+        if incoming.is_there:
             return size
     return None
 
@@ -58,7 +59,11 @@ def test_it_does_not_matter_how_a_request_is_cut(request_: bytes, cuts: list[int
     places = sorted({0, len(request_), *(cut for cut in cuts if cut < len(request_))})
     pieces = [request_[start:end] for start, end in itertools.pairwise(places)]
 
-    assert [incoming.add(piece) for piece in pieces] == [False] * (len(pieces) - 1) + [True]
+    for piece in pieces:
+        assert not incoming.is_there
+        incoming.add(piece)
+
+    assert incoming.is_there
     assert incoming.data == request_
 
 
@@ -66,23 +71,27 @@ def test_it_does_not_matter_how_a_request_is_cut(request_: bytes, cuts: list[int
 def test_what_has_no_end_or_is_too_long_is_not_waited_for(request_: bytes) -> None:
     incoming = Incoming()
 
-    assert incoming.add(request_)
+    incoming.add(request_)
+
+    assert incoming.is_there
     assert incoming.is_last
 
 
-def test_a_client_that_sends_no_more_is_not_waited_for() -> None:
+@pytest.mark.parametrize("chunks", [b"-1\r\n", b"3\r\nabc\r\nx\r\n", b"3\r\nabcd\r\n0\r\n\r\n"])
+def test_chunks_that_are_none_are_noticed(chunks: bytes) -> None:
     incoming = Incoming()
 
-    assert not incoming.add(POST)
-    assert incoming.end()
-    assert incoming.is_last
+    incoming.add(CHUNKED + chunks)
+
+    assert incoming.is_broken
 
 
 @pytest.mark.parametrize(("size", "too_long"), [(MAX_HEAD, False), (MAX_HEAD + 1, True)])
 def test_a_head_without_end_is_too_long_at_some_point(size: int, too_long: bool) -> None:
     incoming = Incoming()
 
-    assert not incoming.add(b"x" * size)
+    incoming.add(b"x" * size)
+
     assert incoming.head_is_too_long is too_long
 
 
@@ -96,5 +105,6 @@ def test_a_head_without_end_is_too_long_at_some_point(size: int, too_long: bool)
 def test_a_client_may_wait_to_be_told_to_go_on(head: bytes, expects: bool) -> None:
     incoming = Incoming()
 
-    assert not incoming.add(head)
+    incoming.add(head)
+
     assert incoming.expects_continue is expects

@@ -26,11 +26,18 @@ def compiled(statement: ClauseElement) -> str:
     return " ".join(str(statement.compile(dialect=DIALECT)).split())
 
 
-def execute(statement: str, parameters: Mapping[str, object]) -> tuple[Any, int]:
+def execute(
+    statement: str, parameters: Mapping[str, object], seconds: float | None = None
+) -> tuple[Any, int]:
     """Execute one statement, a transaction of its own; return its first row and its row count.
 
     Text comes as bytes in UTF-8. Where the connection breaks, a statement that only reads is
     sent once more, on another one.
+
+    Args:
+        statement: what `compiled()` returned.
+        parameters: its bindparams.
+        seconds: how long to wait for an answer; None is a little longer than DB_STATEMENT_TIMEOUT.
 
     Raises:
         psycopg2.Error: the database cannot be reached, or refuses, or does not answer in time.
@@ -38,10 +45,10 @@ def execute(statement: str, parameters: Mapping[str, object]) -> tuple[Any, int]
     """
     logger.info("%s", statement)
     try:
-        return _send(statement, parameters)
+        return _send(statement, parameters, seconds)
     except ConnectionLost as error:
         logger.warning("Database: a connection was lost: %s", error)
-        return _send(statement, parameters)
+        return _send(statement, parameters, seconds)
 
 
 class ConnectionLost(psycopg2.OperationalError):
@@ -52,7 +59,9 @@ class ChangeUncertain(psycopg2.OperationalError):
     """A connection broke, or fell silent, under a change; nobody can tell whether it was made."""
 
 
-def _send(statement: str, parameters: Mapping[str, object]) -> tuple[Any, int]:
+def _send(
+    statement: str, parameters: Mapping[str, object], seconds: float | None
+) -> tuple[Any, int]:
     # The pool is SQLAlchemy's. What its Connection does beyond that for each execution would
     # take longer than PostgreSQL does.
     pooled = _connect()
@@ -61,7 +70,7 @@ def _send(statement: str, parameters: Mapping[str, object]) -> tuple[Any, int]:
         cursor = connection.cursor(cursor_factory=Cursor)
         # Text is JSON that goes to the client as it is.
         register_type(BYTES, cursor)
-        with watchdog.limit(connection, current_app.config["ANSWER_SECONDS"]):
+        with watchdog.limit(connection, seconds or current_app.config["ANSWER_SECONDS"]):
             cursor.execute(statement, parameters)
         return cursor.fetchone() if cursor.description else None, cursor.rowcount
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:

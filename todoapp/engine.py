@@ -77,6 +77,7 @@ class Outage:
         self._lock = threading.Lock()
         self._reason = ""
         self._began = 0.0
+        self._ended = 0.0
         self._pause_ends = 0.0
         self._is_tried = False
 
@@ -93,31 +94,36 @@ class Outage:
         with self._lock:
             if self._reason and (self._is_tried or time.monotonic() < self._pause_ends):
                 raise Unreachable(self._reason)
-            self._is_tried = True
-        tried = time.monotonic()
+            began = time.monotonic()
+            is_the_one = self._is_tried = bool(self._reason)
         try:
             connection = dialect.connect(*args, **parameters)
         except psycopg2.OperationalError as error:
-            self._begin(reason(error), time.monotonic() - tried)
-            raise Unreachable(self._reason) from error
+            self._begin(reason(error), began)
+            raise Unreachable(reason(error)) from error
         else:
             self._end()
             return connection
         finally:
-            self._is_tried = False
+            if is_the_one:
+                self._is_tried = False
 
-    def _begin(self, reason: str, seconds: float) -> None:
+    def _begin(self, reason: str, tried: float) -> None:
+        now = time.monotonic()
         with self._lock:
+            if tried < self._ended:
+                return  # another one that tried later got in
             if not self._reason:
-                self._began = time.monotonic()
+                self._began = now
                 logger.warning("Database: cannot connect: %s", reason)
             self._reason = reason
-            self._pause_ends = time.monotonic() + min(seconds, PAUSE_SECONDS)
+            self._pause_ends = now + min(now - tried, PAUSE_SECONDS)
 
     def _end(self) -> None:
         with self._lock:
+            self._ended = time.monotonic()
             if self._reason:
-                seconds = time.monotonic() - self._began
+                seconds = self._ended - self._began
                 logger.warning("Database: connected again after %.1f s", seconds)
             self._reason = ""
 

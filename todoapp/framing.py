@@ -10,8 +10,8 @@ from .config import MAX_BODY_KIB
 
 MAX_HEAD = 32 * 1024
 MAX_BODY = MAX_BODY_KIB * 1024
-# The sizes of many small chunks are longer than what they measure.
-MAX_CHUNKED_BODY = 4 * MAX_BODY
+# Those of many small chunks are longer than what they measure.
+MAX_CHUNK_SIZES = 3 * MAX_BODY
 
 LINE_END = b"\r\n"
 HEAD_END = b"\r\n\r\n"
@@ -29,25 +29,27 @@ class Incoming:
         self.data = bytearray()
         self.is_last = False
         """Where the request ends is unknown, or too far off: no other one can follow it."""
+        self.is_broken = False
+        """The body is not what its head says."""
         self.expects_continue = False
         """The client sends the body when it is told to."""
         self._body: int | None = None
         self._chunk = 0
+        self._chunk_sizes = 0
         self._end: int | None = None
 
-    def add(self, data: bytes) -> bool:
-        """Add bytes that came; return whether the request is there, as far as we wait for it."""
+    def add(self, data: bytes) -> None:
+        """Add bytes that came."""
         self.data += data
         if self._body is None:
             self._find_body()
         if self._body is not None and self._end is None:
             self._find_last_chunk(self._body)
-        return self._end is not None and len(self.data) >= self._end
 
-    def end(self) -> bool:
-        """Note that no more will come; return, as `add` does, that there is nothing to wait for."""
-        self.is_last = True
-        return True
+    @property
+    def is_there(self) -> bool:
+        """Whether the request has come, as far as we wait for it."""
+        return self._end is not None and len(self.data) >= self._end
 
     @property
     def head_is_too_long(self) -> bool:
@@ -59,9 +61,11 @@ class Incoming:
         if head_end < 0:
             return
         self._body = self._chunk = body = head_end + len(HEAD_END)
-        fields = {name.lower(): value for name, value in FIELD.findall(self.data, 0, body)}
-        self.expects_continue = fields.pop(b"expect", b"").lower() == b"100-continue"
-        match list(fields.items()):
+        fields = [(name.lower(), value) for name, value in FIELD.findall(self.data, 0, body)]
+        self.expects_continue = any(
+            name == b"expect" and value.lower() == b"100-continue" for name, value in fields
+        )
+        match [field for field in fields if field[0] != b"expect"]:
             case []:
                 self._end = body
             case [(b"content-length", size)] if SIZE.fullmatch(size) and int(size) <= MAX_BODY:
@@ -74,15 +78,18 @@ class Incoming:
     def _find_last_chunk(self, body: int) -> None:
         while (line_end := self.data.find(LINE_END, self._chunk)) >= 0:
             size = CHUNK_SIZE.match(self.data, self._chunk)
-            if not size:
+            ends = self._chunk == body or self.data.startswith(LINE_END, self._chunk - 2)
+            if not size or not ends:
+                self.is_broken = True
                 return self._give_up()
             if int(size[0], 16) == 0:
                 trailer_end = self.data.find(HEAD_END, line_end)
                 if trailer_end >= 0:
                     self._end = trailer_end + len(HEAD_END)
                 break
+            self._chunk_sizes += line_end - self._chunk + 2 * len(LINE_END)
             self._chunk = line_end + len(LINE_END) + int(size[0], 16) + len(LINE_END)
-        if len(self.data) - body > MAX_CHUNKED_BODY:
+        if len(self.data) - body > MAX_BODY + min(self._chunk_sizes + 1, MAX_CHUNK_SIZES):
             self._give_up()
         return None
 

@@ -55,7 +55,7 @@ class Probe:
         with self._lock:
             if self._answer is None or self._answer.done():
                 question = copy_current_request_context(execute)
-                self._answer = self._thread.submit(question, "SELECT 1", {})
+                self._answer = self._thread.submit(question, "SELECT 1", {}, PATIENCE_SECONDS)
                 self._asked = time.monotonic()
             answer, patience = self._answer, self._asked + PATIENCE_SECONDS - time.monotonic()
         try:

@@ -5,7 +5,6 @@ keeps nothing, and libpq would wait for it without end. So a thread looks after 
 that are under way, and shuts the connection of an overdue one: to libpq, the server has left.
 """
 
-import os
 import socket
 import threading
 import time
@@ -38,11 +37,12 @@ class Watchdog:
             NoAnswer: the time was over; the connection is broken.
         """
         with self._lock:
-            self._deadlines[connection] = time.monotonic() + seconds
             # Not before: threads do not survive the fork of the worker.
             if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._watch, daemon=True)
+                thread.start()
+                self._thread = thread
+            self._deadlines[connection] = time.monotonic() + seconds
         try:
             yield
         finally:
@@ -64,9 +64,9 @@ class Watchdog:
 
 
 def _shut(connection: Psycopg2Connection) -> None:
-    # A copy, because closing the socket object closes its file too, and that is libpq's.
-    with (
-        suppress(OSError, psycopg2.InterfaceError),  # it broke at this very moment
-        socket.socket(fileno=os.dup(connection.fileno())) as server,
-    ):
-        server.shutdown(socket.SHUT_RDWR)
+    with suppress(OSError, psycopg2.InterfaceError):  # it broke at this very moment
+        server = socket.socket(fileno=connection.fileno())
+        try:
+            server.shutdown(socket.SHUT_RDWR)
+        finally:
+            server.detach()  # the file is libpq's to close

@@ -27,7 +27,6 @@ from gunicorn.http.errors import (
     ExpectationFailed,
     LimitRequestHeaders,
     LimitRequestLine,
-    NoMoreData,
     ParseException,
     UnsupportedTransferCoding,
 )
@@ -48,8 +47,11 @@ REFUSALS = {
 }
 """What is answered to what gunicorn does not understand. All else is a 400."""
 
-LEAST_PATIENCE = 0.2
-"""The part of its time that a client has for a piece of its answer, however late the answer is."""
+LEAST_RATE = 256 * 1024
+"""Bytes of a long answer for which a client has a second more."""
+
+LATE = 0.8
+"""The part of REQUEST_TIMEOUT after which a request is begun no more: its answer takes time."""
 
 LINGER_SECONDS = 2
 """How long a client may send on after the last answer: hung up on at once, it could lose that."""
@@ -60,18 +62,19 @@ HEALTH_THREADS = 2
 STOPPING = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 waited_too_long: ContextVar[bool] = ContextVar("waited_too_long", default=False)
-"""Whether the request of this thread has waited for the thread longer than REQUEST_TIMEOUT."""
+"""Whether the request of this thread has waited for it until it was too late."""
 
 
 class ClientSocket(socket.socket):
     """A socket that does not block; only to send all of an answer, it waits for its client."""
 
-    patience: float
-    """How many seconds a client has to take a piece of the answer."""
-
     deadline: float
-    """When it has to have taken the first piece, by time.monotonic(). It began with the request, so
-    that clients that do not read are cut off all at once, and not one after the other."""
+    """When the client has to have taken all that was sent, by time.monotonic(). It begins with the
+    request, so that clients that do not read are cut off all at once, not one after the other, and
+    grows with the answer."""
+
+    patience: float
+    """How many seconds it has at least for a piece, however late the answer is."""
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send `data`.
@@ -83,11 +86,11 @@ class ClientSocket(socket.socket):
             sent = self.send(data, flags)
         except BlockingIOError:
             sent = 0
+        self.deadline += len(data) / LEAST_RATE
         if sent < len(data):
-            self.settimeout(max(self.deadline - time.monotonic(), self.patience * LEAST_PATIENCE))
+            self.settimeout(max(self.deadline - time.monotonic(), self.patience))
             super().sendall(memoryview(data)[sent:], flags)
             self.setblocking(False)
-            self.deadline = time.monotonic() + self.patience
 
 
 class Connection:
@@ -166,12 +169,23 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             accepted, client = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return  # another worker was faster, or the client has left
+        except OSError as error:
+            self.log.warning("Cannot accept a client: %s", error)
+            self.make_room()
+            return
         self.nr_conns += 1
         client_socket = ClientSocket(fileno=accepted.detach())
         client_socket.setblocking(False)
-        client_socket.patience = self.request_timeout
+        client_socket.patience = self.request_timeout * (1 - LATE)
         conn = Connection(client_socket, client, listener.getsockname())
-        self.wait(conn, self.pending_conns, self.request_timeout, self.receive)
+        self.await_request(conn)
+        if self.nr_conns >= self.worker_connections:
+            self.make_room()
+
+    def make_room(self) -> None:
+        """Hang up on the client that has been idle for the longest time."""
+        if self.keepalived_conns:
+            self.drop(self.keepalived_conns[0])
 
     def receive(self, conn: Connection, _: socket.socket) -> None:
         """Take what a client has sent; when a request is there, pass it to a thread."""
@@ -181,24 +195,40 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return
         if not data and not incoming.data:
             self.drop(conn)
-        elif incoming.add(data) if data else incoming.end():
+        elif not data:
+            self.refuse(conn, HTTPStatus.BAD_REQUEST, "The request breaks off")
+        else:
+            incoming.add(data)
+            self.go_on(conn)
+
+    def go_on(self, conn: Connection) -> None:
+        """Pass the request to a thread if it is there, or else go on waiting for it."""
+        incoming = conn.incoming
+        if incoming.is_broken:
+            self.refuse(conn, HTTPStatus.BAD_REQUEST, "The body breaks off")
+        elif incoming.is_there:
             self.stop_waiting(conn)
             self.enqueue_req(conn)
         elif incoming.head_is_too_long:
             self.refuse(conn, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif conn.waiting is self.keepalived_conns:
             self.stop_waiting(conn)
-            self.wait(conn, self.pending_conns, self.request_timeout, self.receive)
-        if incoming.expects_continue:
+            self.await_request(conn)
+        if incoming.expects_continue and not incoming.is_there:
+            # Told so now, the client sends the body: RFC 9110, section 10.1.1.
             incoming.expects_continue = False
             with suppress(OSError):
                 conn.sock.send(CONTINUE)
+
+    def await_request(self, conn: Connection) -> None:
+        """Wait for a request, or for the rest of one."""
+        self.wait(conn, self.pending_conns, self.request_timeout, self.receive)
 
     def enqueue_req(self, conn: Connection) -> None:
         """Pass a request to the next free thread."""
         now = time.monotonic()
         conn.sock.deadline = now + self.request_timeout
-        conn.timeout = now + self.request_timeout * (1 - LEAST_PATIENCE)
+        conn.timeout = now + self.request_timeout * LATE
         pool = self.health_pool if conn.incoming.data.startswith(HEALTH) else self.tpool
         pool.submit(self.handle, conn).add_done_callback(
             lambda future: self.method_queue.defer(self.finish_request, conn, future)
@@ -209,13 +239,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
         Return what has come after it, or None if no other request can.
         """
-        # What has not come will not come, for all that gunicorn knows.
-        parser = http.get_parser(self.cfg, [bytes(conn.incoming.data)], conn.client)
-        request = None
+        data, is_last = bytes(conn.incoming.data), conn.incoming.is_last
+        conn.incoming = Incoming()
         waited_too_long.set(time.monotonic() > conn.timeout)
+        request = None
         try:
+            # What has not come will not come, for all that gunicorn knows.
+            parser = http.get_parser(self.cfg, [data], conn.client)
             request = next(parser)
-            if conn.incoming.is_last:
+            if is_last:
                 request.force_close()
             if self.handle_request(request, conn) and parser.finish_body():
                 return parser.unreader.take_buffered()  # type: ignore[no-any-return]
@@ -226,8 +258,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 conn.send_error(REFUSALS.get(type(error), HTTPStatus.BAD_REQUEST), str(error))
         except TimeoutError:
             self.log.info("Cut off a client that did not read its answer")
-        except (ConnectionError, NoMoreData, StopIteration) as error:
-            self.log.debug("A client has left: %r", error)
+        except (OSError, StopIteration) as error:  # NoMoreData is one, too
+            self.log.debug("Closed a connection: %r", error)
         except Exception:
             self.log.exception("A request could not be answered")
             conn.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -235,15 +267,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def finish_request(self, conn: Connection, future: "Future[bytes | None]") -> None:
         """Wait for the next request of a client that has its answer, or hang up."""
-        conn.incoming = Incoming()
         rest = future.result()
         if rest is None:
             self.hang_up(conn)
             return
-        if rest and conn.incoming.add(rest):
-            self.enqueue_req(conn)
-        elif rest:
-            self.wait(conn, self.pending_conns, self.request_timeout, self.receive)
+        if rest:
+            conn.incoming.add(rest)
+            self.await_request(conn)
+            self.go_on(conn)
         else:
             seconds = self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER
             self.wait(conn, self.keepalived_conns, seconds, self.receive)
@@ -260,11 +291,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         while self.closing_conns and self.closing_conns[0].timeout <= now:
             self.drop(self.closing_conns[0])
 
-    def refuse(self, conn: Connection, status: HTTPStatus) -> None:
+    def refuse(self, conn: Connection, status: HTTPStatus, detail: str = "") -> None:
         """Answer what is not a request and will not become one."""
-        self.log.info("Refused a client: %s", status.phrase)
+        self.log.info("Refused a client: %s", detail or status.phrase)
         self.stop_waiting(conn)
-        conn.send_error(status)
+        conn.send_error(status, detail)
         self.hang_up(conn)
 
     def hang_up(self, conn: Connection) -> None:
@@ -311,7 +342,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         conn.waiting.remove(conn)
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """Let nobody who has not begun a request keep a worker from stopping."""
+        """Let nobody who has not begun a request keep a worker from stopping.
+
+        One that has begun stands before them, and may keep it for REQUEST_TIMEOUT.
+        """
         super()._cap_keepalive(deadline)
         for conn in self.pending_conns:
             if not conn.incoming.data:
