@@ -21,6 +21,14 @@ logger = logging.getLogger(__name__)
 watchdog = Watchdog()
 
 
+class ConnectionLost(psycopg2.OperationalError):
+    """A connection broke under a statement that only reads."""
+
+
+class ChangeUncertain(psycopg2.OperationalError):
+    """A connection broke, or fell silent, under a change; nobody can tell whether it was made."""
+
+
 def compiled(statement: ClauseElement) -> str:
     """Return a statement as psycopg2 takes it, in one line. Its parameters are its bindparams."""
     return " ".join(str(statement.compile(dialect=DIALECT)).split())
@@ -49,14 +57,6 @@ def execute(
     except ConnectionLost as error:
         logger.warning("Database: a connection was lost: %s", error)
         return _send(statement, parameters, seconds)
-
-
-class ConnectionLost(psycopg2.OperationalError):
-    """A connection broke under a statement that only reads."""
-
-
-class ChangeUncertain(psycopg2.OperationalError):
-    """A connection broke, or fell silent, under a change; nobody can tell whether it was made."""
 
 
 def _send(
