@@ -129,6 +129,7 @@ TABLE_002 = {
 TABLE_003 = {**TABLE_002, "json": ["text", None, "NO", None]}
 
 
+@pytest.mark.slow
 def test_each_migration_goes_up_and_down(database: Database) -> None:
     database.flask_db("upgrade", "001")
     assert database.columns() == TABLE_001

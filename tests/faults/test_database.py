@@ -72,6 +72,7 @@ def test_a_lost_database_is_in_the_log_of_each_worker_once_and_so_is_its_return(
     assert (len(lost), len(regained)) == (WORKERS, WORKERS)
 
 
+@pytest.mark.slow
 def test_after_a_restart_of_the_database_every_request_succeeds(
     server: Server, web: WebProcess, measured: Measured
 ) -> None:
@@ -106,6 +107,7 @@ def test_after_an_administrator_ended_our_connections_every_request_succeeds(
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
+@pytest.mark.slow
 def test_connections_that_died_while_idle_are_no_clients_problem(
     server: Server, web: WebProcess, method: str
 ) -> None:

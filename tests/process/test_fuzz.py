@@ -28,7 +28,7 @@ from tests.process.web import WebProcess
 from tests.test_security import HEADERS
 from tests.waiting import wait_until
 
-REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "450"))
+REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "300"))
 ID = "-?[0-9]{1,4300}"
 """An id, as the service reads it: Python takes no longer number."""
 

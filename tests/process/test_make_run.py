@@ -110,6 +110,7 @@ def refusal(clone: Path, port: int, **environ: str) -> str:
     return line
 
 
+@pytest.mark.slow
 def test_a_second_run_finds_the_todos_of_the_first(clone: Path, port: int) -> None:
     with running(clone, port) as first:
         created = requests.post(first.todos, json={"description": "Buy groceries"}, timeout=30)

@@ -178,6 +178,7 @@ def test_a_connection_that_was_replaced_is_in_use_once(web: WebProcess, sql: Any
     assert read(web)["todoapp_pool_connections_in_use",] == 0
 
 
+@pytest.mark.slow
 def test_the_errors_of_the_database_are_counted_by_kind(
     database: str, tmp_path: Path, sql: Any
 ) -> None:
