@@ -48,7 +48,7 @@ REFUSALS = {
 """What is answered to what gunicorn does not understand. All else is a 400."""
 
 LEAST_RATE = 256 * 1024
-"""Bytes of a long answer for which a client has a second more."""
+"""Bytes of a long answer for which a client that reads slowly has a second more."""
 
 LATE = 0.8
 """The part of REQUEST_TIMEOUT after which a request is begun no more: its answer takes time."""
@@ -68,13 +68,12 @@ waited_too_long: ContextVar[bool] = ContextVar("waited_too_long", default=False)
 class ClientSocket(socket.socket):
     """A socket that does not block; only to send all of an answer, it waits for its client."""
 
-    deadline: float
-    """When the client has to have taken all that was sent, by time.monotonic(). It begins with the
-    request, so that clients that do not read are cut off all at once, not one after the other, and
-    grows with the answer."""
-
     patience: float
-    """How many seconds it has at least for a piece, however late the answer is."""
+    """How many seconds it waits, at most, for a client that has just taken something."""
+
+    deadline: float
+    """When its client has to have taken what was sent, by time.monotonic(). It begins with the
+    request, so that clients that do not read are cut off all at once, not one after the other."""
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send `data`.
@@ -86,11 +85,14 @@ class ClientSocket(socket.socket):
             sent = self.send(data, flags)
         except BlockingIOError:
             sent = 0
-        self.deadline += len(data) / LEAST_RATE
         if sent < len(data):
-            self.settimeout(max(self.deadline - time.monotonic(), self.patience))
+            time_left = self.deadline - time.monotonic()
+            self.settimeout(max(time_left, self.patience * (1 - LATE)))
             super().sendall(memoryview(data)[sent:], flags)
             self.setblocking(False)
+            self.deadline = min(
+                self.deadline + len(data) / LEAST_RATE, time.monotonic() + self.patience
+            )
 
 
 class Connection:
@@ -176,7 +178,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.nr_conns += 1
         client_socket = ClientSocket(fileno=accepted.detach())
         client_socket.setblocking(False)
-        client_socket.patience = self.request_timeout * (1 - LATE)
+        client_socket.patience = self.request_timeout
         conn = Connection(client_socket, client, listener.getsockname())
         self.await_request(conn)
         if self.nr_conns >= self.worker_connections:

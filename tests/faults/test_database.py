@@ -68,7 +68,7 @@ def test_a_lost_database_is_in_the_log_of_each_worker_once_and_so_is_its_return(
         log.wait_for(200)
 
     lost = re.findall(r"WARNING Database: cannot connect: .", web.output())
-    regained = re.findall(r"Database: connected again after \d+\.\d s$", web.output(), re.MULTILINE)
+    regained = re.findall(r"Database: connected again after \d+\.\d s ", web.output())
     assert (len(lost), len(regained)) == (WORKERS, WORKERS)
 
 
