@@ -20,6 +20,7 @@ SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 MAX_BODY_KIB = 64
+MAX_BODY = MAX_BODY_KIB * 1024
 
 # What the contract lets a page of another origin read of an answer:
 # https://fetch.spec.whatwg.org/#http-access-control-expose-headers
@@ -91,7 +92,7 @@ class Config:
         return {
             # Werkzeug cuts a chunked body off here without a word, so we let it read one byte
             # more than we take: that byte tells a body that is too long.
-            "MAX_CONTENT_LENGTH": MAX_BODY_KIB * 1024 + 1,
+            "MAX_CONTENT_LENGTH": MAX_BODY + 1,
             "SQLALCHEMY_DATABASE_URI": self.database_url,
             "CONNECT_SECONDS": self.db_connect_timeout,
             "LOCK_SECONDS": self.db_lock_timeout,

@@ -99,8 +99,9 @@ class Outage:
         try:
             connection = dialect.connect(*args, **parameters)
         except psycopg2.OperationalError as error:
-            self._begin(reason(error), began)
-            raise Unreachable(reason(error)) from error
+            why = reason(error)
+            self._begin(why, began)
+            raise Unreachable(why) from error
         else:
             self._end()
             return connection
@@ -108,15 +109,15 @@ class Outage:
             if is_the_one:
                 self._is_tried = False
 
-    def _begin(self, reason: str, tried: float) -> None:
+    def _begin(self, why: str, tried: float) -> None:
         now = time.monotonic()
         with self._lock:
             if tried < self._ended:
                 return  # another one that tried later got in
             if not self._reason:
                 self._began = now
-                logger.warning("Database: cannot connect: %s", reason)
-            self._reason = reason
+                logger.warning("Database: cannot connect: %s", why)
+            self._reason = why
             self._pause_ends = now + min(now - tried, PAUSE_SECONDS)
 
     def _end(self) -> None:

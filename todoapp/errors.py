@@ -86,9 +86,7 @@ def handle_todo_changed(error: TodoChanged) -> Response:
 
 def handle_database_error(error: Error) -> Response:
     """What the database refuses. Its words are logged, but not DETAIL, which may quote a todo."""
-    sqlstate = error.pgcode or ""
-    if not sqlstate and isinstance(error, OperationalError | InterfaceError):
-        sqlstate = errorcodes.CONNECTION_EXCEPTION  # it failed, or was lost
+    sqlstate = errorcodes.CONNECTION_EXCEPTION if _is_of_connection(error) else error.pgcode or ""
     message = reason(error)
     _trace(error)
     if isinstance(error, ChangeUncertain):
@@ -140,12 +138,17 @@ def kind(error: Error | PoolTimeoutError) -> str:
     """Return a word for what failed: for PostgreSQL's own errors, its name of the condition."""
     if isinstance(error, PoolTimeoutError):
         return "pool_timeout"
-    if error.pgcode is None:
-        return "connection" if isinstance(error, OperationalError | InterfaceError) else "other"
+    if _is_of_connection(error):
+        return "connection"
     try:
-        return errorcodes.lookup(error.pgcode).lower()
+        return errorcodes.lookup(error.pgcode or "").lower()
     except KeyError:  # psycopg2 may be older than the server
         return "other"
+
+
+def _is_of_connection(error: Error) -> bool:
+    # One that failed or was lost has nobody to say a SQLSTATE.
+    return not error.pgcode and isinstance(error, OperationalError | InterfaceError)
 
 
 def refuse_what_waited_too_long() -> Response | None:

@@ -6,10 +6,9 @@ wait for.
 
 import re
 
-from .config import MAX_BODY_KIB
+from .config import MAX_BODY
 
 MAX_HEAD = 32 * 1024
-MAX_BODY = MAX_BODY_KIB * 1024
 # Those of many small chunks are longer than what they measure.
 MAX_CHUNK_SIZES = 3 * MAX_BODY
 

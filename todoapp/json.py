@@ -16,7 +16,7 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from .config import MAX_BODY_KIB
+from .config import MAX_BODY
 
 
 class OrjsonProvider(JSONProvider):
@@ -43,7 +43,7 @@ class JSONBodyParser(FlaskParser):
 
         Raises:
             BadRequest: it is not JSON in UTF-8 (RFC 8259).
-            RequestEntityTooLarge: it is longer than MAX_BODY_KIB.
+            RequestEntityTooLarge: it is longer than MAX_BODY.
             UnsupportedMediaType: it does not say that it is JSON.
         """
         body = _body(req)
@@ -84,13 +84,13 @@ def _body(req: Request) -> bytes:
     """Return the whole body, or none of it."""
     length = req.content_length or 0
     # Of a longer one, the worker has not waited for all.
-    if length > MAX_BODY_KIB * 1024:
+    if length > MAX_BODY:
         raise RequestEntityTooLarge
     try:
         body = req.get_data()
     except (ClientDisconnected, ParseException) as error:
         raise BadRequest("Invalid JSON: the body breaks off") from error
-    if len(body) > MAX_BODY_KIB * 1024:
+    if len(body) > MAX_BODY:
         raise RequestEntityTooLarge
     if len(body) < length:
         raise BadRequest("Invalid JSON: the body breaks off")

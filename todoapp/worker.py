@@ -272,8 +272,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         rest = future.result()
         if rest is None:
             self.hang_up(conn)
-            return
-        if rest:
+        elif rest:
             conn.incoming.add(rest)
             self.await_request(conn)
             self.go_on(conn)

@@ -6,11 +6,12 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 
 import psycopg2
 import pytest
+import requests
 
 from tests.process.web import WebProcess, serving
 from tests.test_security import HEADERS
@@ -124,14 +125,23 @@ def test_a_client_that_does_not_read_is_cut_off(
             response.read()
 
 
-def test_a_request_that_waits_too_long_for_a_thread_is_refused_and_not_executed(
+@contextmanager
+def waiting_request(
     web: WebProcess, database: str, sql: Callable[[str], list[tuple]]
-) -> None:
+) -> Iterator[Future[requests.Response]]:
+    """A change of the only todo, which waits for a lock and keeps the only thread."""
     sql("INSERT INTO todos (description) VALUES ('x')")
     with closing(psycopg2.connect(database)) as other, ThreadPoolExecutor() as clients:
         other.cursor().execute("SELECT * FROM todos FOR UPDATE")
-        first = clients.submit(web.request, "PATCH", "/api/todos/1", json={"completed": True})
+        request = clients.submit(web.request, "PATCH", "/api/todos/1", json={"completed": True})
         wait_until(lambda: sql("SELECT 1 FROM pg_locks WHERE NOT granted"))
+        yield request
+
+
+def test_a_request_that_waits_too_long_for_a_thread_is_refused_and_not_executed(
+    web: WebProcess, database: str, sql: Callable[[str], list[tuple]]
+) -> None:
+    with waiting_request(web, database, sql) as first:
         second = web.request(
             "POST",
             "/api/todos",
@@ -151,11 +161,7 @@ def test_a_request_that_waits_too_long_for_a_thread_is_refused_and_not_executed(
 def test_health_does_not_wait_for_those_that_wait_for_the_database(
     web: WebProcess, database: str, sql: Callable[[str], list[tuple]]
 ) -> None:
-    sql("INSERT INTO todos (description) VALUES ('x')")
-    with closing(psycopg2.connect(database)) as other, ThreadPoolExecutor() as clients:
-        other.cursor().execute("SELECT * FROM todos FOR UPDATE")
-        waiting = clients.submit(web.request, "PATCH", "/api/todos/1", json={"completed": True})
-        wait_until(lambda: sql("SELECT 1 FROM pg_locks WHERE NOT granted"))
+    with waiting_request(web, database, sql) as waiting:
         assert web.request("GET", "/health/live").ok
         assert web.request("GET", "/health").status_code == 503  # the one connection is taken
         assert not waiting.done()
