@@ -56,7 +56,7 @@ def serve(announcement: str = "") -> int:
     with web_process(addresses) as web:
         if answers(port, web):
             print(
-                f"\n  Todos     http://localhost:{port}/api/todos"
+                f"\n  Todos     http://localhost:{port}/"
                 f"\n  API       http://localhost:{port}/docs"
                 f"\n{announcement}  Ctrl-C stops it all.\n",
                 flush=True,

@@ -30,7 +30,11 @@ ANSWERS = [
     ("GET", "/openapi.json", 200),
     ("GET", "/docs/assets/swagger-ui.css", 200),
     ("GET", "/docs/assets/nowhere", 404),
-    ("GET", "/static/docs.js", 200),
+    ("GET", "/", 200),
+    ("HEAD", "/", 200),
+    ("POST", "/", 405),
+    ("GET", "/static/any/main.js", 200),
+    ("GET", "/static/any/nowhere", 404),
 ]
 
 

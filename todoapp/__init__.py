@@ -8,9 +8,9 @@ from flask.ctx import RequestContext
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
-from . import backup, cors, engine, errors, health, openapi, routes, security, tracing
+from . import backup, cors, engine, errors, health, openapi, page, routes, security, tracing
 from .config import Config, load_config
-from .extensions import api, migrate
+from .extensions import api, compress, migrate
 from .json import OrjsonProvider
 
 
@@ -46,7 +46,7 @@ def create_app(config: Config | None = None) -> Flask:
             where one of them is wrong.
     """
     config = config or load_config()
-    app = Service(__name__)
+    app = Service(__name__, static_folder=None)  # page.py serves it
     app.config.from_mapping(config.flask_settings())
     app.json = OrjsonProvider(app)
     app.url_map.converters["int"] = Integer
@@ -62,8 +62,10 @@ def create_app(config: Config | None = None) -> Flask:
 
     engine.init_app(app, config)
     migrate.init_app(app)
+    compress.init_app(app)
     cors.init_app(app)
     openapi.init_app(app)
+    page.init_app(app)
     api.register_blueprint(routes.blueprint)
     api.register_blueprint(health.blueprint)
     errors.init_app(app)

@@ -105,6 +105,10 @@ class Config:
             "CORS_ORIGINS": self.cors_origins,
             "CORS_METHODS": ("GET", "HEAD", "POST", "PATCH", "DELETE"),
             "CORS_EXPOSE_HEADERS": EXPOSED_HEADERS,
+            # Only what asks for it is compressed; JSON is not.
+            "COMPRESS_REGISTER": False,
+            # If-None-Match is answered before, and nothing is compressed in vain.
+            "COMPRESS_EVALUATE_CONDITIONAL_REQUEST": False,
             "API_TITLE": "Todo API",
             "API_VERSION": "1",
             "API_SPEC_OPTIONS": {"info": {"description": "Todos, kept in PostgreSQL."}},

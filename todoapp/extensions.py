@@ -1,5 +1,6 @@
 """The extensions: made here, bound to an application in `create_app()`."""
 
+from flask_compress import Compress
 from flask_migrate import Migrate
 from flask_smorest import Api
 from flask_sqlalchemy import SQLAlchemy
@@ -24,3 +25,4 @@ class Base(DeclarativeBase):
 db = SQLAlchemy(model_class=Base)
 migrate = Migrate(db=db, compare_server_default=True, render_as_batch=False)
 api = Api()
+compress = Compress()

@@ -48,7 +48,9 @@ DIGITS = NUMBERS.map(b"%d".__mod__) | st.just(TOO_MANY_DIGITS)
 PARTS = ODD | ENCODED | DIGITS
 PATHS = st.one_of(
     st.sampled_from([b"/api/todos", b"/api/todos/", b"/health", b"/health/live", b"/"]),
-    st.sampled_from([b"/docs", b"/docs/assets/swagger-ui.css", b"/openapi.json", b"/static/x"]),
+    st.sampled_from(
+        [b"/docs", b"/docs/assets/swagger-ui.css", b"/openapi.json", b"/static/x/main.js"]
+    ),
     st.builds(b"/api/todos/%b".__mod__, st.integers(1, 30).map(b"%d".__mod__)),
     st.builds(b"/api/todos/%b".__mod__, PARTS),
     st.lists(PARTS, max_size=5).map(lambda parts: b"/" + b"/".join(parts)),

@@ -42,8 +42,12 @@ class MakeRun:
         )
 
     @property
+    def page(self) -> str:
+        return f"http://localhost:{self.port}/"
+
+    @property
     def todos(self) -> str:
-        return f"http://localhost:{self.port}/api/todos"
+        return f"{self.page}api/todos"
 
     def output(self) -> str:
         self.log.seek(0)
@@ -51,7 +55,7 @@ class MakeRun:
 
     def announces_itself(self) -> bool:
         assert self.process.poll() is None, self.output()
-        return self.todos in self.output()
+        return f" {self.page}\n" in self.output()
 
     def family(self) -> list[psutil.Process]:
         """Return every process that it has started and that is still there."""
@@ -151,6 +155,7 @@ def test_with_database_url_it_uses_that_one_and_starts_none(
     clone: Path, port: int, empty_database: str
 ) -> None:
     with running(clone, port, DATABASE_URL=empty_database) as run:
+        assert requests.get(run.page, timeout=30).ok
         assert requests.get(run.todos, timeout=30).json() == []
 
     assert not (clone / "instance").exists()
