@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-faults fuzz lint format lock audit bench clean
+.PHONY: help run test test-browser test-faults fuzz lint format lock audit bench clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -15,11 +15,14 @@ run: $(VENV)/installed ## Serve on http://localhost:8000 with a PostgreSQL of it
 	@exec $(BIN)/python -m dev.run
 
 test: lint ## What decides whether a change is good, but for what takes long
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest -m 'not slow' --ignore=tests/browser
+
+test-browser: $(VENV)/browser-installed ## The page in a real browser (Debian's chromium)
+	$(BIN)/pytest --numprocesses=2 tests/browser
 
 test-faults: $(VENV)/installed ## Each fault, under load, and all else that takes long (root, and Debian's nginx-light, pgbouncer, iptables)
 	$(BIN)/pytest --numprocesses=2 tests/faults
-	$(BIN)/pytest -m slow --ignore=tests/faults
+	$(BIN)/pytest -m slow --ignore=tests/faults --ignore=tests/browser
 
 fuzz: $(VENV)/installed ## 20,000 wrong and hostile requests (FUZZ_REQUESTS=…: another number)
 	FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),20000) $(BIN)/pytest tests/process/test_fuzz.py
@@ -36,6 +39,9 @@ format: $(VENV)/installed ## Rewrite the code as `make lint` wants it
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
+LOCK_BROWSER := $(subst compile pyproject.toml,compile,$(LOCK)) \
+	--group browser --constraint requirements-dev.txt
+
 LOCK_BENCH := $(subst pyproject.toml,benchmarks/requirements.in,$(LOCK)) \
 	--python-version 3.12 --constraint requirements-dev.txt
 
@@ -43,6 +49,7 @@ lock: $(VENV)/installed ## Pin what pyproject.toml names (UPGRADE=1: at the newe
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group dev --constraint requirements.txt \
 		--output-file requirements-dev.txt
+	@$(LOCK_BROWSER) $(if $(UPGRADE),--upgrade) --output-file requirements-browser.txt
 	@$(LOCK_BENCH) $(if $(UPGRADE),--upgrade) --output-file benchmarks/requirements.txt
 
 audit: $(VENV)/installed ## Ask for known faults of what production installs (takes the package index's advisories)
@@ -58,6 +65,11 @@ $(VENV)/installed: requirements-dev.txt
 	@echo 'Installing into $(VENV) …'
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/browser-installed: $(VENV)/installed requirements-browser.txt
+	@echo 'Installing what drives a browser into $(VENV) …'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-browser.txt
 	@touch $@
 
 benchmarks/.venv/installed: requirements-dev.txt benchmarks/requirements.txt

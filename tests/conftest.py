@@ -10,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from dev.postgres import Postgres
+from tests.process.web import WebProcess, serving
 from todoapp import create_app
 from todoapp.config import Config
 
@@ -69,6 +70,13 @@ def empty_database(databases: Callable[..., str]) -> str:
 def database(databases: Callable[..., str], template: str) -> str:
     """The address of a migrated database of this test's own."""
     return databases(template)
+
+
+@pytest.fixture
+def web(database: str) -> Iterator[WebProcess]:
+    """A web process of this test's own."""
+    with serving(DATABASE_URL=database) as process:
+        yield process
 
 
 @pytest.fixture(scope="session")

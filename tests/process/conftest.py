@@ -1,17 +1,9 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import make_url
 
 from dev.postgres import Postgres
-from tests.process.web import WebProcess, serving
-
-
-@pytest.fixture
-def web(database: str) -> Iterator[WebProcess]:
-    """A web process of this test's own."""
-    with serving(DATABASE_URL=database) as process:
-        yield process
 
 
 @pytest.fixture

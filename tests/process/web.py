@@ -44,8 +44,8 @@ class WebProcess:
     """A running web process."""
 
     def __init__(self, command: str = PROCFILE["web"], **environ: str) -> None:
-        """Start it; it may not serve yet."""
-        self.port = free_port()
+        """Start it, on a free port unless `PORT` names one; it may not serve yet."""
+        self.port = int(environ.get("PORT") or free_port())
         # To append: it is one open file for us and for the process, with one position.
         self.log = tempfile.TemporaryFile("a+")  # noqa: SIM115  # closed in started()
         self.process = subprocess.Popen(
