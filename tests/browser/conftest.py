@@ -88,9 +88,10 @@ def new_context(
     yield make
     for context in contexts:
         context.close()
-    assert [
+    unexpected = [
         each for each in said if not any(re.search(pattern, each) for pattern in expected_messages)
-    ] == []
+    ]
+    assert not unexpected, "\n".join(unexpected)
 
 
 @pytest.fixture
