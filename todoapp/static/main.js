@@ -1,17 +1,50 @@
-// Shows the newest todos.
-const { api } = document.documentElement.dataset;
-const list = document.getElementById("todos");
+// The page: puts its parts together.
 
-const query = new URLSearchParams({ sort_by: "id", order: "desc", limit: "50" });
-const response = await fetch(`${api}?${query}`);
-if (response.ok) {
-  const todos = await response.json();
-  list.replaceChildren(
-    ...todos.map((todo) => {
-      const item = document.createElement("li");
-      item.textContent = todo.description;
-      return item;
-    }),
-  );
+import * as actions from "./actions.js";
+import * as compose from "./compose.js";
+import * as keys from "./keys.js";
+import * as list from "./list.js";
+import { notice } from "./notices.js";
+import * as outbox from "./outbox.js";
+import { draft, edit } from "./row.js";
+import { state } from "./state.js";
+import * as sync from "./sync.js";
+import * as toolbar from "./toolbar.js";
+
+const todos = document.getElementById("todos");
+let unsaved = draft();
+
+state.render = () => {
+	list.render();
+	toolbar.render();
+	if (!state.loaded) return;
+	if (unsaved) goOnEditing(unsaved);
+	unsaved = null;
+	if (list.isEndNear()) sync.more();
+};
+
+function goOnEditing({ key, id, version, text }) {
+	const item = list.itemOf(id ? String(id) : key);
+	if (item) return edit(item, { version, text });
+	const action = () => actions.rename({ key: String(id), id, version }, text);
+	notice(`Not saved yet: ${text}`, { label: "Save", action, lasting: true });
 }
-list.dataset.state = response.ok ? "shown" : "failed";
+
+todos.onchange = ({ target }) => {
+	if (target.matches("input")) actions.toggle(target.closest("li").row);
+};
+todos.ondblclick = ({ target }) => {
+	if (target.matches(".text")) edit(target.closest("li"));
+};
+todos.onclick = ({ target }) => {
+	if (target.matches(".edit")) edit(target.closest("li"));
+	if (target.matches(".delete")) actions.remove(target.closest("li").row);
+};
+addEventListener("scroll", () => list.isEndNear() && sync.more());
+addEventListener("pagehide", outbox.leave);
+
+toolbar.start();
+compose.start();
+keys.start();
+outbox.start(actions.tell);
+sync.start(list.firstInView);

@@ -1,0 +1,86 @@
+// What one can do to todos: it is shown at once, and sent by the outbox.
+
+import { announce, notice } from "./notices.js";
+import * as outbox from "./outbox.js";
+import { state } from "./state.js";
+import { look } from "./sync.js";
+
+let undoable = null;
+let made = 0;
+
+/** Add a todo for each description. */
+export function add(descriptions) {
+	for (const description of descriptions) {
+		const fields = { description, completed: false };
+		outbox.add({ kind: "create", key: `new-${Date.now()}-${made++}`, fields, left: 1 });
+	}
+	// It may be one that is not shown.
+	const say = state.view.search || state.view.status ? notice : announce;
+	say(`Added ${numbered(descriptions.length, descriptions[0])}`);
+}
+
+export function toggle(row) {
+	update(row, { completed: !row.completed }, row.completed ? 1 : -1);
+}
+
+export function rename(row, description) {
+	update(row, { description }, 0);
+}
+
+/** Delete a todo; for some seconds it can be undone. */
+export function remove({ key, id, version, description, completed }) {
+	const left = completed ? 0 : -1;
+	outbox.add({ kind: "delete", key, id, version: expected(version), left, held: true });
+	undoLater(`Deleted ${numbered(held().length, description)}`);
+}
+
+export function complete() {
+	outbox.add({ kind: "complete", fields: { completed: true } });
+}
+
+export function clear() {
+	outbox.add({ kind: "clear", held: true });
+	undoLater("Cleared completed todos");
+}
+
+export function undo() {
+	if (!held().length) return;
+	undoable.remove();
+	outbox.undo();
+	announce("Undone");
+}
+
+/** Say what has become of a change, and offer again what was typed. */
+export function tell({ key, id, kind, fields }, answer, error) {
+	if (!held().length) undoable?.remove();
+	// Where it belongs, or which ones it was, only the server knows.
+	if (!key || kind === "create") look();
+	if (!error) return key || notice(`${answer.updated ?? answer.deleted} ${kind}d`);
+	const typed = fields?.description;
+	const { newer, message, status } = error;
+	const offer = newer
+		? { label: "Use mine", action: () => rename({ key, id, version: newer.updated_at }, typed) }
+		: { label: "Add it", action: () => add([typed]) };
+	const why = newer ? `${quoted(newer.description)} was changed elsewhere` : message;
+	notice(
+		`${typed ? `Not saved: ${typed}` : "Taken back"}. ${status === 404 ? "It was deleted" : why}.`,
+		typed && { ...offer, lasting: true },
+	);
+}
+
+function update({ key, id, version }, fields, left) {
+	outbox.add({ kind: "update", key, id, fields, version: expected(version), left });
+}
+
+const held = () => state.changes.filter((change) => change.held);
+
+// After a change of all, nobody knows the version.
+const expected = (version) => (state.changes.some(({ key }) => !key) ? "" : version);
+
+function undoLater(message) {
+	undoable?.remove();
+	undoable = notice(message, { label: "Undo", action: undo, expired: outbox.release });
+}
+
+const numbered = (count, text) => (count > 1 ? `${count} todos` : quoted(text));
+const quoted = (text) => `“${text.length > 40 ? `${text.slice(0, 39)}…` : text}”`;

@@ -1,0 +1,77 @@
+// The field for new todos, and what any field for a description has to say before a request.
+
+import { add } from "./actions.js";
+
+const LENGTH = Number(document.documentElement.dataset.length);
+const NEAR = 50;
+const LINES = 1000;
+
+const form = document.getElementById("compose");
+const field = document.getElementById("description");
+const count = form.querySelector(".count");
+const offer = document.getElementById("offer");
+
+/** Return what is wrong with a description, or "". */
+export function problem(description) {
+	if (!description) return "A todo needs some words.";
+	const over = -spare(description);
+	return over > 0 ? `Too long by ${over}: ${LENGTH} characters are the most.` : "";
+}
+
+/** Return how many characters are left, if few. */
+export function room(description) {
+	return spare(description) <= NEAR ? spare(description) : "";
+}
+
+// In code points, as the server counts.
+const spare = (description) => LENGTH - [...description].length;
+
+/** Say at a field what is wrong with it. */
+export function complain(input, message) {
+	input.parentElement.querySelector(".error").textContent = message;
+	input.ariaInvalid = Boolean(message);
+}
+
+/** Say whether it is Enter, and not the end of a composition (of Japanese, say). */
+export const isEnter = (event) => event.key === "Enter" && !event.shiftKey && !event.isComposing;
+
+/** Begin, with what was typed before a reload. */
+export function start() {
+	field.value = sessionStorage.getItem("add") ?? "";
+	show();
+	field.oninput = show;
+	field.onkeydown = (event) => {
+		if (!isEnter(event)) return;
+		event.preventDefault();
+		form.requestSubmit();
+	};
+	form.onsubmit = (event) => {
+		event.preventDefault();
+		submit(event.submitter?.parentElement === offer ? lines() : [field.value.trim()]);
+	};
+}
+
+const lines = () => field.value.split(/[\r\n]+/).map((line) => line.trim()).filter(Boolean);
+
+function show() {
+	const { length } = lines();
+	sessionStorage.add = field.value;
+	count.textContent = room(field.value.trim());
+	complain(field, "");
+	offer.hidden = length < 2;
+	offer.firstElementChild.textContent = `Add ${length} todos, one a line`;
+}
+
+function submit(descriptions) {
+	field.focus();
+	const line = descriptions.findIndex(problem);
+	if (descriptions.length > LINES) return complain(field, `More than ${LINES} lines.`);
+	if (line >= 0) {
+		const where = descriptions.length > 1 ? `Line ${line + 1}: ` : "";
+		return complain(field, where + problem(descriptions[line]));
+	}
+	add(descriptions);
+	field.value = "";
+	show();
+	scrollTo(0, 0);
+}

@@ -1,0 +1,102 @@
+// The list: its rows in order, and what one reads stays where it is.
+
+import { isEditing, make, update } from "./row.js";
+import { rows, state } from "./state.js";
+
+const [list, empty] = ["todos", "empty"].map((id) => document.getElementById(id));
+const header = document.querySelector("header");
+const items = list.children;
+const shown = new Map();
+
+export function render() {
+	const place = anchor();
+	const focused = list.contains(document.activeElement) && document.activeElement;
+	const index = focused && indexOf(focused);
+	arrange(rows());
+	if (focused?.isConnected) focused.focus({ preventScroll: true });
+	else if (focused) focusAt(index);
+	place();
+	list.ariaBusy = !state.loaded;
+	empty.textContent = state.loaded && !items.length ? nothing(state.view) : "";
+}
+
+function nothing({ search, status }) {
+	if (search) return `Nothing found for “${search}”.`;
+	if (status) return status === "completed" ? "Nothing is completed." : "Nothing is left to do.";
+	return "No todos yet. Add one!";
+}
+
+export const itemOf = (key) => shown.get(key);
+
+export const isEndNear = () => list.getBoundingClientRect().bottom < 3 * innerHeight;
+
+/** Return the index of the first item in view. */
+export function firstInView() {
+	let [low, high] = [0, items.length];
+	while (low < high) {
+		const middle = (low + high) >> 1;
+		if (items[middle].getBoundingClientRect().bottom > header.offsetHeight) high = middle;
+		else low = middle + 1;
+	}
+	return low;
+}
+
+/** Focus the item `step` items from the one that has the focus, or the first in view. */
+export function move(step) {
+	const within = list.contains(document.activeElement);
+	focusAt(within ? indexOf(document.activeElement) + step : firstInView());
+}
+
+function focusAt(index) {
+	const item = items[Math.max(0, Math.min(index, items.length - 1))];
+	(item?.querySelector("input") ?? document.getElementById("description")).focus();
+}
+
+function arrange(wanted) {
+	const keys = new Set(wanted.map(({ key }) => key));
+	for (const [key, item] of shown) {
+		// What is being typed stays.
+		if (keys.has(key) || isEditing(item)) continue;
+		item.remove();
+		shown.delete(key);
+	}
+	let next = items[0];
+	for (const row of wanted) {
+		const item = shown.get(row.key) ?? make();
+		shown.set(row.key, item);
+		update(item, row);
+		if (next && !keys.has(next.row.key)) next = next.nextElementSibling;
+		if (item === next) next = item.nextElementSibling;
+		else list.insertBefore(item, next ?? null);
+	}
+}
+
+// Return a function that puts what is edited, or else read, back to where it was.
+function anchor() {
+	const first = firstInView();
+	const read = scrollY ? [...items].slice(first, first + 30) : [];
+	const candidates = [...list.querySelectorAll(".editing"), ...read].map((item) => [
+		item,
+		top(item),
+		item.previousSibling,
+		item.nextSibling,
+	]);
+	// Not what has itself gone elsewhere.
+	const stays = ([item, , previous, next]) =>
+		item.isConnected && (item.previousSibling === previous || item.nextSibling === next);
+	return () => {
+		const [item, was] = candidates.find(stays) ?? [];
+		const moved = item ? top(item) - was : 0;
+		if (!moved) return;
+		// There may be too little below.
+		document.body.style.minHeight = `${scrollY + moved + innerHeight}px`;
+		scrollBy({ top: moved, behavior: "instant" });
+	};
+}
+
+const top = (item) => item.getBoundingClientRect().top;
+const indexOf = (element) => [...items].indexOf(element.closest("li"));
+
+addEventListener("scroll", () => {
+	if (!scrollY) document.body.style.minHeight = "";
+});

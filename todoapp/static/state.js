@@ -1,0 +1,91 @@
+// What the page knows: the todos as the server last had them, and the changes to come.
+
+export const state = {
+	// In the API's words: {status, search, sort_by, order}.
+	view: {},
+	// The list as far as it is loaded, and the query of what follows.
+	ids: [],
+	next: null,
+	loaded: false,
+	todos: new Map(),
+	// By id: the key of a row that was there before its todo had an id.
+	keys: new Map(),
+	// Deleted here; an answer on its way may still have them.
+	gone: new Set(),
+	// In order: {kind, key, id, fields, version, left}, and `held` if it can be undone.
+	changes: [],
+	// {key, id, version}
+	editing: null,
+	// How many are left to do, without the changes.
+	left: null,
+	newest: 0,
+	settled: 0,
+	render: null,
+};
+
+let scheduled = false;
+
+/** Render, once for all that changes together. */
+export function changed() {
+	if (!scheduled) requestAnimationFrame(render);
+	scheduled = true;
+}
+
+function render() {
+	scheduled = false;
+	state.render();
+}
+
+/** Return the query of a view, for the page as for the API. */
+export const queryOf = (view) =>
+	new URLSearchParams(Object.entries(view).filter(([, value]) => value));
+
+/** Keep a todo, unless a later state is known; return whether others have changed it. */
+export function learn(todo) {
+	const { id, updated_at } = todo;
+	const known = state.todos.get(id)?.updated_at;
+	const added = id > state.newest;
+	state.newest = Math.max(state.newest, id);
+	if (known >= updated_at || state.gone.has(id)) return false;
+	state.todos.set(id, todo);
+	return known === undefined ? added : known !== "";
+}
+
+export function forget(id) {
+	state.gone.add(id);
+	state.todos.delete(id);
+	state.ids = state.ids.filter((other) => other !== id);
+}
+
+/** Return what is shown: [{key, id, description, completed, version}]. */
+export function rows() {
+	const { changes, ids, view } = state;
+	const byKey = Map.groupBy(changes, ({ key }) => key);
+	const some = ({ key }) => (byKey.has(undefined) ? changes : (byKey.get(key) ?? []));
+	const unsent = view.search ? [] : changes.filter(({ kind }) => kind === "create");
+	const wanted = (row) => row && (!view.status || row.completed === (view.status === "completed"));
+	return [...unsent.reverse().map(({ key }) => ({ key })), ...ids.map(rowOf)]
+		.map((row) => row && some(row).reduce(effect, row))
+		.filter(wanted);
+}
+
+function rowOf(id) {
+	const todo = state.todos.get(id);
+	if (!todo) return null;
+	const { description, completed, updated_at: version } = todo;
+	return { key: state.keys.get(id) ?? String(id), id, description, completed, version };
+}
+
+function effect(row, { kind, key, fields }) {
+	if (key && key === row?.key) return kind === "delete" ? null : { ...row, ...fields };
+	// Not created yet, when all were changed.
+	if (key || !row?.description) return row;
+	return kind === "complete" ? { ...row, ...fields } : row.completed ? null : row;
+}
+
+/** Return how many are left to do. */
+export const left = () =>
+	state.changes.reduce(
+		(sum, { kind, left: more = 0 }) => (kind === "complete" ? 0 : sum + more),
+		state.left,
+	);

@@ -1,0 +1,47 @@
+// Which todos are shown, in which order, how many are left, and what can be done to all.
+
+import { clear, complete } from "./actions.js";
+import { left, state } from "./state.js";
+import { show } from "./sync.js";
+
+const PAUSE = 150;
+
+const filters = document.querySelectorAll("#filters button");
+const [search, sort, count, completeAll, clearAll] = ["search", "sort", "left", "complete", "clear"].map(
+	(id) => document.getElementById(id),
+);
+
+let typed = null;
+
+export function start() {
+	for (const filter of filters) {
+		filter.onclick = () => show({ status: filter.value });
+	}
+	search.oninput = () => {
+		clearTimeout(typed);
+		typed = setTimeout(find, PAUSE);
+	};
+	sort.onchange = () => {
+		const [sort_by, order] = sort.value.split(" ");
+		show({ sort_by, order });
+	};
+	completeAll.onclick = complete;
+	clearAll.onclick = clear;
+}
+
+function find() {
+	typed = null;
+	show({ search: search.value }, true);
+}
+
+export function render() {
+	const { view } = state;
+	for (const filter of filters) {
+		filter.ariaPressed = filter.value === view.status;
+	}
+	if (!typed) search.value = view.search;
+	sort.value = `${view.sort_by || "id"} ${view.order || "desc"}`;
+	count.textContent = state.left === null ? "" : `${left().toLocaleString("en")} left`;
+	// They would change what is not shown.
+	completeAll.disabled = clearAll.disabled = Boolean(view.search);
+}
