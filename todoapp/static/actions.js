@@ -8,7 +8,6 @@ import { look } from "./sync.js";
 let undoable = null;
 let made = 0;
 
-/** Add a todo for each description. */
 export function add(descriptions) {
 	for (const description of descriptions) {
 		const fields = { description, completed: false };
@@ -58,14 +57,12 @@ export function tell({ key, id, kind, fields }, answer, error) {
 	if (!error) return key || notice(`${answer.updated ?? answer.deleted} ${kind}d`);
 	const typed = fields?.description;
 	const { newer, message, status } = error;
-	const offer = newer
-		? { label: "Use mine", action: () => rename({ key, id, version: newer.updated_at }, typed) }
-		: { label: "Add it", action: () => add([typed]) };
-	const why = newer ? `${quoted(newer.description)} was changed elsewhere` : message;
-	notice(
-		`${typed ? `Not saved: ${typed}` : "Taken back"}. ${status === 404 ? "It was deleted" : why}.`,
-		typed && { ...offer, lasting: true },
-	);
+	const again = () =>
+		newer ? rename({ key, id, version: newer.updated_at }, typed) : add([typed]);
+	const changed = newer && `It was changed elsewhere to ${quoted(newer.description)}`;
+	const why = changed ?? (status === 404 ? "It was deleted elsewhere" : message);
+	if (typed) notice(`Not saved: ${typed}. ${why}.`, newer ? "Use mine" : "Add it", again);
+	else notice(`Taken back. ${why}.`);
 }
 
 function update({ key, id, version }, fields, left) {
@@ -79,7 +76,7 @@ const expected = (version) => (state.changes.some(({ key }) => !key) ? "" : vers
 
 function undoLater(message) {
 	undoable?.remove();
-	undoable = notice(message, { label: "Undo", action: undo, expired: outbox.release });
+	undoable = notice(message, "Undo", undo, outbox.release);
 }
 
 const numbered = (count, text) => (count > 1 ? `${count} todos` : quoted(text));

@@ -6,10 +6,9 @@ const API = document.documentElement.dataset.api;
 const TIMEOUT = 40_000;
 const LATER = [408, 429, 502, 503, 504];
 
-/** The server will not do it. */
 export class Refusal extends Error {}
 
-/** It cannot do it now, or be reached. `certain`: it has changed nothing. */
+// It can be done later. `certain`: nothing was changed.
 export class Outage extends Error {}
 
 /** Return {data, headers}; null if `etag` is still the answer's. */
@@ -45,7 +44,7 @@ async function request(method, path, { body, etag, version, signal }) {
 	}
 	const { ok, status } = response;
 	const message = data?.detail ?? `The server answered ${status}`;
-	if (LATER.includes(status)) {
+	if (LATER.includes(status) || (kind === "read" && status >= 500)) {
 		throw fails(kind, message, status === 503 && !message.includes("may have been made"));
 	}
 	works(kind);

@@ -1,15 +1,15 @@
 // The field for new todos, and what any field for a description has to say before a request.
 
 import { add } from "./actions.js";
+import { byId } from "./dom.js";
 
 const LENGTH = Number(document.documentElement.dataset.length);
 const NEAR = 50;
 const LINES = 1000;
 
-const form = document.getElementById("compose");
-const field = document.getElementById("description");
-const count = form.querySelector(".count");
-const offer = document.getElementById("offer");
+const form = byId("compose");
+const field = byId("description");
+const offer = byId("offer");
 
 /** Return what is wrong with a description, or "". */
 export function problem(description) {
@@ -26,7 +26,6 @@ export function room(description) {
 // In code points, as the server counts.
 const spare = (description) => LENGTH - [...description].length;
 
-/** Say at a field what is wrong with it. */
 export function complain(input, message) {
 	input.parentElement.querySelector(".error").textContent = message;
 	input.ariaInvalid = Boolean(message);
@@ -56,7 +55,7 @@ const lines = () => field.value.split(/[\r\n]+/).map((line) => line.trim()).filt
 function show() {
 	const { length } = lines();
 	sessionStorage.add = field.value;
-	count.textContent = room(field.value.trim());
+	form.querySelector(".count").textContent = room(field.value.trim());
 	complain(field, "");
 	offer.hidden = length < 2;
 	offer.firstElementChild.textContent = `Add ${length} todos, one a line`;

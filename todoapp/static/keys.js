@@ -1,17 +1,16 @@
 // What the keyboard does.
 
 import { remove, undo } from "./actions.js";
+import { byId } from "./dom.js";
 import { itemOf, move } from "./list.js";
 import { edit } from "./row.js";
 
-const [list, help, description, search] = ["todos", "help", "description", "search"].map((id) =>
-	document.getElementById(id),
-);
+const help = byId("help");
 
 const ANYWHERE = {
 	"?": () => help.showModal(),
-	n: () => description.focus(),
-	"/": () => search.focus(),
+	n: () => byId("description").focus(),
+	"/": () => byId("search").focus(),
 	z: undo,
 	ArrowDown: () => move(1),
 	ArrowUp: () => move(-1),
@@ -27,9 +26,9 @@ export function start() {
 		const { key, target } = event;
 		if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || help.open) return;
 		if (target.matches("textarea, select, [type=search]")) {
-			if (key !== "Escape" && (key !== "ArrowDown" || target.matches("select") || target.value.includes("\n"))) return;
+			if (key !== "Escape") return;
 			move(0);
-		} else if (list.contains(target) && key in IN_A_ROW) {
+		} else if (target.matches("li *") && key in IN_A_ROW) {
 			if (target.matches("button") && key === "Enter") return;
 			IN_A_ROW[key](target.closest("li").row);
 		} else if (key in ANYWHERE) {
@@ -39,5 +38,5 @@ export function start() {
 		}
 		event.preventDefault();
 	});
-	document.getElementById("keys").onclick = ANYWHERE["?"];
+	byId("keys").onclick = ANYWHERE["?"];
 }

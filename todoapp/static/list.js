@@ -1,10 +1,10 @@
 // The list: its rows in order, and what one reads stays where it is.
 
+import { byId } from "./dom.js";
 import { isEditing, make, update } from "./row.js";
 import { rows, state } from "./state.js";
 
-const [list, empty] = ["todos", "empty"].map((id) => document.getElementById(id));
-const header = document.querySelector("header");
+const list = byId("todos");
 const items = list.children;
 const shown = new Map();
 
@@ -17,25 +17,27 @@ export function render() {
 	else if (focused) focusAt(index);
 	place();
 	list.ariaBusy = !state.loaded;
-	empty.textContent = state.loaded && !items.length ? nothing(state.view) : "";
-}
-
-function nothing({ search, status }) {
-	if (search) return `Nothing found for “${search}”.`;
-	if (status) return status === "completed" ? "Nothing is completed." : "Nothing is left to do.";
-	return "No todos yet. Add one!";
+	const { search, status } = state.view;
+	const nothing = search || status ? "Nothing found." : "No todos yet. Add one!";
+	byId("empty").textContent = state.loaded && !items.length ? nothing : "";
 }
 
 export const itemOf = (key) => shown.get(key);
 
 export const isEndNear = () => list.getBoundingClientRect().bottom < 3 * innerHeight;
 
-/** Return the index of the first item in view. */
-export function firstInView() {
+/** Return the ids of the todos in view, and of some after them. */
+export function idsInView() {
+	const first = firstInView();
+	return [...items].slice(first, first + 40).map(({ row }) => row.id);
+}
+
+function firstInView() {
+	const { offsetHeight } = document.querySelector("header");
 	let [low, high] = [0, items.length];
 	while (low < high) {
 		const middle = (low + high) >> 1;
-		if (items[middle].getBoundingClientRect().bottom > header.offsetHeight) high = middle;
+		if (items[middle].getBoundingClientRect().bottom > offsetHeight) high = middle;
 		else low = middle + 1;
 	}
 	return low;
@@ -49,7 +51,7 @@ export function move(step) {
 
 function focusAt(index) {
 	const item = items[Math.max(0, Math.min(index, items.length - 1))];
-	(item?.querySelector("input") ?? document.getElementById("description")).focus();
+	(item?.querySelector("input") ?? byId("description")).focus();
 }
 
 function arrange(wanted) {

@@ -2,6 +2,7 @@
 
 import * as actions from "./actions.js";
 import * as compose from "./compose.js";
+import { byId } from "./dom.js";
 import * as keys from "./keys.js";
 import * as list from "./list.js";
 import { notice } from "./notices.js";
@@ -11,7 +12,7 @@ import { state } from "./state.js";
 import * as sync from "./sync.js";
 import * as toolbar from "./toolbar.js";
 
-const todos = document.getElementById("todos");
+const todos = byId("todos");
 let unsaved = draft();
 
 state.render = () => {
@@ -26,8 +27,8 @@ state.render = () => {
 function goOnEditing({ key, id, version, text }) {
 	const item = list.itemOf(id ? String(id) : key);
 	if (item) return edit(item, { version, text });
-	const action = () => actions.rename({ key: String(id), id, version }, text);
-	notice(`Not saved yet: ${text}`, { label: "Save", action, lasting: true });
+	const save = () => actions.rename({ key: String(id), id, version }, text);
+	notice(`Not saved yet: ${text}`, "Save", save);
 }
 
 todos.onchange = ({ target }) => {
@@ -40,11 +41,14 @@ todos.onclick = ({ target }) => {
 	if (target.matches(".edit")) edit(target.closest("li"));
 	if (target.matches(".delete")) actions.remove(target.closest("li").row);
 };
-addEventListener("scroll", () => list.isEndNear() && sync.more());
+addEventListener("scroll", () => {
+	if (list.isEndNear()) sync.more();
+	sync.scrolled();
+});
 addEventListener("pagehide", outbox.leave);
 
 toolbar.start();
 compose.start();
 keys.start();
 outbox.start(actions.tell);
-sync.start(list.firstInView);
+sync.start(list.idsInView);

@@ -1,24 +1,21 @@
 // What the page says: what was done, and that the server is away.
 
+import { byId } from "./dom.js";
+
 const SECONDS = 7;
 
-const [notices, status, bar, template] = ["notices", "status", "banner", "notice"].map((id) =>
-	document.getElementById(id),
-);
-
-/** Tell who cannot see it. */
 export function announce(message) {
-	status.textContent = message;
+	byId("status").textContent = message;
 }
 
 /** Show a message until there is another one, or "". */
 export function banner(message) {
-	if (bar.textContent !== message) bar.textContent = message;
+	if (byId("banner").textContent !== message) byId("banner").textContent = message;
 }
 
-/** Show a message for some seconds, or lasting, with a button. `expired`: nobody used it. */
-export function notice(message, { label, action, lasting, expired } = {}) {
-	const item = template.content.cloneNode(true).firstElementChild;
+/** Show a message for some seconds; one with a button lasts, unless `expired` says what then. */
+export function notice(message, label, action, expired) {
+	const item = byId("notice").content.cloneNode(true).firstElementChild;
 	const [text, act, close] = item.children;
 	const end = () => {
 		if (item.isConnected) expired?.();
@@ -32,8 +29,8 @@ export function notice(message, { label, action, lasting, expired } = {}) {
 		action();
 	};
 	close.onclick = end;
-	notices.append(item);
-	if (!lasting) endLater(item, end);
+	byId("notices").append(item);
+	if (!label || expired) endLater(item, end);
 	return item;
 }
 

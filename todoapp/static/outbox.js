@@ -10,9 +10,6 @@ const [storage, locks] = navigator.locks
 	: [sessionStorage, { request: (name, options, task) => task?.(true) }];
 const place = `outbox/${Date.now()}-${Math.random()}`;
 
-// Milliseconds for which a request without an answer may still be at work.
-const UNANSWERED = 1500;
-
 let listener;
 let sending = false;
 
@@ -23,12 +20,11 @@ export async function start(hear) {
 	for (const other of Object.keys(storage).filter((name) => name.startsWith("outbox/"))) {
 		await locks.request(other, { ifAvailable: true }, (free) => {
 			if (!free || other === place) return;
-			for (const change of JSON.parse(storage[other])) state.changes.push({ ...change, held: false });
-			save();
+			state.changes.push(...JSON.parse(storage[other]));
+			release();
 			storage.removeItem(other);
 		});
 	}
-	drain();
 }
 
 /** Show a change, and send it in its turn, if it is not held. */
@@ -45,7 +41,6 @@ export function undo() {
 	save();
 }
 
-/** Send what is held. */
 export function release() {
 	for (const change of state.changes) change.held = false;
 	save();
@@ -97,8 +92,8 @@ function perform(change) {
 async function create(change) {
 	const { after, fields } = change;
 	if (after !== undefined) {
-		// It got no answer: it may have been made.
-		await new Promise((resolve) => setTimeout(resolve, UNANSWERED));
+		// It got no answer, and may be at work.
+		await pause("write");
 		const made = (await newest(100)).find(
 			({ id, description }) => id > after && description === fields.description,
 		);
@@ -127,10 +122,11 @@ async function changeOne({ kind, id, fields, version }) {
 function settle(change, answer) {
 	const { kind, key, id } = change;
 	state.settled++;
-	if (state.left !== null) state.left += change.left ?? 0;
+	if (state.left !== null) state.left = kind === "complete" ? 0 : state.left + (change.left ?? 0);
 	if (kind === "create") {
 		state.keys.set(answer.id, key);
-		if (!state.view.search) state.ids.unshift(answer.id);
+		const { search, order } = state.view;
+		if (!search && order !== "asc") state.pages[0]?.ids.unshift(answer.id);
 	}
 	if (kind === "delete") forget(id);
 	else if (key) follow(change, answer);

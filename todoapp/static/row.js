@@ -2,11 +2,10 @@
 
 import { rename } from "./actions.js";
 import { complain, isEnter, problem, room } from "./compose.js";
+import { byId } from "./dom.js";
 import { state } from "./state.js";
 
-const [template, editor] = ["row", "editor"].map((id) => document.getElementById(id).content);
-
-export const make = () => template.cloneNode(true).firstElementChild;
+export const make = () => byId("row").content.cloneNode(true).firstElementChild;
 
 export function update(item, row) {
 	const [check, text] = item.children;
@@ -26,7 +25,7 @@ export const draft = () => JSON.parse(sessionStorage.getItem("edit"));
 export function edit(item, { text, version } = item.row) {
 	if (isEditing(item)) return;
 	const { key, id, description } = item.row;
-	item.append(editor.cloneNode(true));
+	item.append(byId("editor").content.cloneNode(true));
 	item.classList.add("editing");
 	const [field, count] = item.querySelectorAll("textarea, .count");
 	field.value = text ?? description;

@@ -3,9 +3,8 @@
 export const state = {
 	// In the API's words: {status, search, sort_by, order}.
 	view: {},
-	// The list as far as it is loaded, and the query of what follows.
-	ids: [],
-	next: null,
+	// Of the list, as far as it is loaded: {query, etag, ids, next}.
+	pages: [],
 	loaded: false,
 	todos: new Map(),
 	// By id: the key of a row that was there before its todo had an id.
@@ -54,17 +53,17 @@ export function learn(todo) {
 export function forget(id) {
 	state.gone.add(id);
 	state.todos.delete(id);
-	state.ids = state.ids.filter((other) => other !== id);
 }
 
 /** Return what is shown: [{key, id, description, completed, version}]. */
 export function rows() {
-	const { changes, ids, view } = state;
+	const { changes, pages, view } = state;
+	const ids = new Set(pages.flatMap((page) => page.ids));
 	const byKey = Map.groupBy(changes, ({ key }) => key);
 	const some = ({ key }) => (byKey.has(undefined) ? changes : (byKey.get(key) ?? []));
 	const unsent = view.search ? [] : changes.filter(({ kind }) => kind === "create");
 	const wanted = (row) => row && (!view.status || row.completed === (view.status === "completed"));
-	return [...unsent.reverse().map(({ key }) => ({ key })), ...ids.map(rowOf)]
+	return [...unsent.reverse().map(({ key }) => ({ key })), ...[...ids].map(rowOf)]
 		.map((row) => row && some(row).reduce(effect, row))
 		.filter(wanted);
 }
@@ -83,7 +82,6 @@ function effect(row, { kind, key, fields }) {
 	return kind === "complete" ? { ...row, ...fields } : row.completed ? null : row;
 }
 
-/** Return how many are left to do. */
 export const left = () =>
 	state.changes.reduce(
 		(sum, { kind, left: more = 0 }) => (kind === "complete" ? 0 : sum + more),

@@ -6,19 +6,18 @@ import { changed, learn, queryOf, state } from "./state.js";
 
 const PAGE = 50;
 const EVERY = 3500;
-const LEFT = "?status=incomplete&count=true&limit=1";
+const LEFT = "?status=incomplete&count=true&sort_by=id&order=desc&limit=1";
 
-let inView;
+let idsInView;
 let controller = new AbortController();
 let queue = Promise.resolve();
 let goingOn = null;
 let looking = null;
-let seen = {};
 let counted = {};
 
-/** Begin: show what the address says, and look for changes. `firstInView()`: from where on. */
-export async function start(firstInView) {
-	inView = firstInView;
+/** Begin: show what the address says, and look for changes of `seen()`, the ids in view. */
+export async function start(seen) {
+	idsInView = seen;
 	addEventListener("popstate", openAddress);
 	document.addEventListener("visibilitychange", look);
 	openAddress();
@@ -38,19 +37,25 @@ function openAddress() {
 export function show(view, typing = false) {
 	open({ ...state.view, ...view });
 	const address = `${location.pathname}?${queryOf(state.view)}`.replace(/\?$/, "");
+	if (address === location.pathname + location.search) return;
 	history[typing && history.state ? "replaceState" : "pushState"](typing || null, "", address);
 }
 
 /** Load the next page, if there is one. */
 export function more() {
-	const { next } = state;
+	const next = state.pages.at(-1)?.next;
 	if (!next || next === goingOn) return;
 	goingOn = next;
 	enqueue(async (signal) => {
-		const page = await load(state.next, signal);
-		state.ids = [...new Set([...state.ids, ...page.ids])];
-		state.next = page.next;
+		// The last page may be another one meanwhile.
+		const query = state.pages.at(-1).next;
+		if (query) state.pages = [...state.pages, await load(query, signal)];
 	}).finally(() => (goingOn = null));
+}
+
+/** Look at what has come into view, if it is known to be another by now. */
+export function scrolled() {
+	if (inView().some(([, { etag }]) => !etag)) look();
 }
 
 /** Look for changes that somebody would see. */
@@ -70,19 +75,17 @@ async function open(view) {
 	looking = null;
 	Object.assign(state, { view, loaded: false });
 	changed();
+	const query = `?${queryOf({ ...view, order: view.order || "desc", limit: PAGE })}`;
 	while (!state.loaded && !signal.aborted) {
 		await attempt(signal, async () => {
-			seen = await load(query({ limit: PAGE }), signal);
-			const { ids, next } = seen;
-			Object.assign(state, { ids, next, loaded: true });
+			const page = await load(query, signal);
+			Object.assign(state, { pages: [page], loaded: true });
 			scrollTo(0, 0);
-			if (view.search) announce(`${ids.length}${next ? " or more" : ""} found`);
+			if (view.search) announce(`${page.ids.length}${page.next ? " or more" : ""} found`);
 		});
 	}
 	look();
 }
-
-const query = (more) => `?${queryOf({ ...state.view, order: state.view.order || "desc", ...more })}`;
 
 // One after the other: each begins with the list that the one before has left.
 function enqueue(task) {
@@ -107,25 +110,29 @@ async function attempt(signal, task) {
 	}
 }
 
-// Of what is in view, and a page before and after.
 async function refresh(signal) {
-	const counting = count(signal);
-	const offset = Math.max(0, inView() - PAGE);
-	const limit = Math.min(3 * PAGE, Math.max(PAGE, state.ids.length - offset));
-	const asked = query({ limit, offset });
-	const page = await load(asked, signal, seen.query === asked ? seen.etag : null);
-	await counting;
-	if (!page) return;
-	seen = page;
-	const { ids, next, news } = page;
-	if (news) announce("Changed elsewhere");
-	// What has been pushed out at the end is still behind it.
-	const last = ids.findLast((id) => state.ids.includes(id));
-	const end = next ? state.ids.indexOf(last) + 1 || offset : Infinity;
-	const [before, after] = [state.ids.slice(0, offset), state.ids.slice(end)];
-	const others = (id) => !ids.includes(id);
-	state.ids = [...before.filter(others), ...ids, ...after.filter(others)];
-	if (!after.length) state.next = next;
+	const pages = [...state.pages];
+	for (const [i] of inView()) {
+		const page = pages[i] && (await load(pages[i].query, signal, pages[i].etag));
+		if (!page) continue;
+		pages[i] = page;
+		if (page.news) announce("Changed elsewhere");
+		const query = page.next;
+		if (!query) pages.length = i + 1;
+		// What follows begins elsewhere now: it is read again when it comes into view.
+		else if (pages[i + 1] && pages[i + 1].query !== query) {
+			pages[i + 1] = { ...pages[i + 1], query, etag: null };
+		}
+	}
+	state.pages = pages;
+	await count(signal);
+}
+
+function inView() {
+	const ids = idsInView();
+	const pages = [...state.pages.entries()];
+	const found = pages.filter(([, page]) => page.ids.some((id) => ids.includes(id)));
+	return found.length ? found : pages.slice(0, 1);
 }
 
 async function count(signal) {
@@ -137,13 +144,13 @@ async function count(signal) {
 	state.left = counted.total;
 }
 
-async function load(asked, signal, etag) {
-	const answer = await read(asked, signal, etag);
+async function load(query, signal, etag) {
+	const answer = await read(query, signal, etag);
 	if (!answer) return null;
 	const { data, headers } = answer;
 	const link = headers.get("Link")?.match(/<(.*)>/)[1];
 	return {
-		query: asked,
+		query,
 		etag: headers.get("ETag"),
 		ids: data.map(({ id }) => id),
 		next: link && new URL(link, location).search,

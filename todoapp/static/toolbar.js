@@ -1,32 +1,28 @@
 // Which todos are shown, in which order, how many are left, and what can be done to all.
 
 import { clear, complete } from "./actions.js";
+import { byId } from "./dom.js";
 import { left, state } from "./state.js";
 import { show } from "./sync.js";
 
-const PAUSE = 150;
-
 const filters = document.querySelectorAll("#filters button");
-const [search, sort, count, completeAll, clearAll] = ["search", "sort", "left", "complete", "clear"].map(
-	(id) => document.getElementById(id),
-);
+const search = byId("search");
+const sort = byId("sort");
 
 let typed = null;
 
 export function start() {
-	for (const filter of filters) {
-		filter.onclick = () => show({ status: filter.value });
-	}
+	for (const filter of filters) filter.onclick = () => show({ status: filter.value });
 	search.oninput = () => {
 		clearTimeout(typed);
-		typed = setTimeout(find, PAUSE);
+		typed = setTimeout(find, 150);
 	};
 	sort.onchange = () => {
 		const [sort_by, order] = sort.value.split(" ");
 		show({ sort_by, order });
 	};
-	completeAll.onclick = complete;
-	clearAll.onclick = clear;
+	byId("complete").onclick = complete;
+	byId("clear").onclick = clear;
 }
 
 function find() {
@@ -36,12 +32,10 @@ function find() {
 
 export function render() {
 	const { view } = state;
-	for (const filter of filters) {
-		filter.ariaPressed = filter.value === view.status;
-	}
+	for (const filter of filters) filter.ariaPressed = filter.value === view.status;
 	if (!typed) search.value = view.search;
 	sort.value = `${view.sort_by || "id"} ${view.order || "desc"}`;
-	count.textContent = state.left === null ? "" : `${left().toLocaleString("en")} left`;
+	byId("left").textContent = state.left === null ? "" : `${left().toLocaleString("en")} left`;
 	// They would change what is not shown.
-	completeAll.disabled = clearAll.disabled = Boolean(view.search);
+	byId("complete").disabled = byId("clear").disabled = Boolean(view.search);
 }
