@@ -84,6 +84,22 @@ def test_the_page_takes_everything_from_files_of_our_own(client: FlaskClient) ->
     assert not re.search(r"<style|style=|<script>|<script(?![^>]* src=)| on\w+=", page)
 
 
+def test_every_module_is_named_at_once_and_not_only_where_another_imports_it(
+    client: FlaskClient, script: str
+) -> None:
+    folder = script.removesuffix("main.js")
+
+    links = client.get("/").headers["Link"]
+
+    known, found = set(), {"main.js"}
+    while found - known:
+        name = (found - known).pop()
+        known.add(name)
+        found |= set(re.findall(r' from "\./(\w+\.js)"', client.get(folder + name).text))
+    named = re.findall(r"<([^>]+)>; rel=modulepreload", links)
+    assert sorted(named) == [folder + name for name in sorted(known)]
+
+
 def test_the_page_is_no_part_of_the_api(client: FlaskClient) -> None:
     described = client.get("/openapi.json").get_json()["paths"]
 

@@ -4,7 +4,6 @@ import { banner } from "./notices.js";
 
 const API = document.documentElement.dataset.api;
 const TIMEOUT = 40_000;
-const LATER = [408, 429, 502, 503, 504];
 
 export class Refusal extends Error {}
 
@@ -44,7 +43,7 @@ async function request(method, path, { body, etag, version, signal }) {
 	}
 	const { ok, status } = response;
 	const message = data?.detail ?? `The server answered ${status}`;
-	if (LATER.includes(status) || (kind === "read" && status >= 500)) {
+	if (status > 500 || [408, 429, kind === "read" && 500].includes(status)) {
 		throw fails(kind, message, status === 503 && !message.includes("may have been made"));
 	}
 	works(kind);

@@ -4,7 +4,6 @@ import { add } from "./actions.js";
 import { byId } from "./dom.js";
 
 const LENGTH = Number(document.documentElement.dataset.length);
-const NEAR = 50;
 const LINES = 1000;
 
 const form = byId("compose");
@@ -20,7 +19,7 @@ export function problem(description) {
 
 /** Return how many characters are left, if few. */
 export function room(description) {
-	return spare(description) <= NEAR ? spare(description) : "";
+	return spare(description) <= 50 ? spare(description) : "";
 }
 
 // In code points, as the server counts.

@@ -41,10 +41,7 @@ todos.onclick = ({ target }) => {
 	if (target.matches(".edit")) edit(target.closest("li"));
 	if (target.matches(".delete")) actions.remove(target.closest("li").row);
 };
-addEventListener("scroll", () => {
-	if (list.isEndNear()) sync.more();
-	sync.scrolled();
-});
+addEventListener("scroll", () => list.isEndNear() && sync.more());
 addEventListener("pagehide", outbox.leave);
 
 toolbar.start();

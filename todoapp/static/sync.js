@@ -14,6 +14,7 @@ let queue = Promise.resolve();
 let goingOn = null;
 let looking = null;
 let counted = {};
+let countFrom = 0;
 
 /** Begin: show what the address says, and look for changes of `seen()`, the ids in view. */
 export async function start(seen) {
@@ -28,9 +29,7 @@ export async function start(seen) {
 }
 
 function openAddress() {
-	const asked = new URLSearchParams(location.search);
-	const names = ["status", "search", "sort_by", "order"];
-	open(Object.fromEntries(names.map((name) => [name, asked.get(name) ?? ""])));
+	open(Object.fromEntries(new URLSearchParams(location.search)));
 }
 
 /** Show another view. All that is typed into a search is one step back. */
@@ -51,11 +50,6 @@ export function more() {
 		const query = state.pages.at(-1).next;
 		if (query) state.pages = [...state.pages, await load(query, signal)];
 	}).finally(() => (goingOn = null));
-}
-
-/** Look at what has come into view, if it is known to be another by now. */
-export function scrolled() {
-	if (inView().some(([, { etag }]) => !etag)) look();
 }
 
 /** Look for changes that somebody would see. */
@@ -84,7 +78,7 @@ async function open(view) {
 			if (view.search) announce(`${page.ids.length}${page.next ? " or more" : ""} found`);
 		});
 	}
-	look();
+	if (!signal.aborted) enqueue(count);
 }
 
 // One after the other: each begins with the list that the one before has left.
@@ -137,7 +131,11 @@ function inView() {
 
 async function count(signal) {
 	const { settled } = state;
+	const now = Date.now();
+	if (now < countFrom) return;
 	const answer = await load(LEFT, signal, counted.etag);
+	// A million takes the database a while: no more than a twentieth of its time.
+	countFrom = now + 20 * (Date.now() - now);
 	// It may be without what was changed meanwhile.
 	if (settled !== state.settled) return;
 	counted = answer ?? counted;

@@ -32,8 +32,8 @@ function find() {
 
 export function render() {
 	const { view } = state;
-	for (const filter of filters) filter.ariaPressed = filter.value === view.status;
-	if (!typed) search.value = view.search;
+	for (const filter of filters) filter.ariaPressed = filter.value === (view.status ?? "");
+	if (!typed) search.value = view.search ?? "";
 	sort.value = `${view.sort_by || "id"} ${view.order || "desc"}`;
 	byId("left").textContent = state.left === null ? "" : `${left().toLocaleString("en")} left`;
 	// They would change what is not shown.
