@@ -1,8 +1,10 @@
 """What tests do on the page, and see there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from playwright.sync_api import Locator, Page
+import psycopg2
+from playwright.sync_api import Locator, Page, Request
 
 Sql = Callable[[str], list[tuple]]
 
@@ -39,3 +41,37 @@ def add(page: Page, description: str) -> None:
     field = page.get_by_role("textbox", name="New todo")
     field.fill(description)
     field.press("Enter")
+
+
+def messages(page: Page) -> Locator:
+    """Return the messages that end after some seconds."""
+    return page.get_by_role("region", name="Messages")
+
+
+def left(page: Page) -> Locator:
+    """Return what says how many todos are left to do."""
+    return page.locator("#left")
+
+
+def changes(page: Page) -> list[tuple[str, str, str | None]]:
+    """Return a list that gets (method, path, body) of each change that the page sends from now."""
+    found = []
+
+    def see(request: Request) -> None:
+        if request.method != "GET":
+            path = request.url.removeprefix(f"{page.evaluate('origin')}/api/todos")
+            found.append((request.method, path, request.post_data))
+
+    page.on("request", see)
+    return found
+
+
+@contextmanager
+def held(database: str, statement: str) -> Iterator[None]:
+    """Hold the locks that a statement takes."""
+    connection = psycopg2.connect(database)
+    try:
+        connection.cursor().execute(statement)
+        yield
+    finally:
+        connection.close()

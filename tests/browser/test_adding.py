@@ -1,0 +1,222 @@
+"""Adding: nothing that was typed is lost, and what cannot be a todo is said before a request."""
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.waiting import wait_until
+
+from .todos import Sql, add, changes, descriptions, item, messages, table
+
+LENGTH = 500
+
+
+def field(page: Page) -> Locator:
+    return page.get_by_role("textbox", name="New todo")
+
+
+def complaint(page: Page) -> Locator:
+    return page.locator("#compose").get_by_role("alert")
+
+
+def counter(page: Page) -> Locator:
+    return page.locator("#description-count")
+
+
+def paste(page: Page, text: str) -> None:
+    """Put a text into the field as a paste does, in one piece at the caret."""
+    field(page).focus()
+    page.keyboard.insert_text(text)
+
+
+def test_enter_adds_what_was_typed_and_the_field_keeps_the_focus(page: Page, sql: Sql) -> None:
+    page.goto("/")
+    page.keyboard.type("Buy milk")
+    page.keyboard.press("Enter")
+    page.keyboard.type("Call Ann")
+    page.keyboard.press("Enter")
+    expect(descriptions(page)).to_have_text(["Call Ann", "Buy milk"])
+    expect(field(page)).to_be_focused()
+    expect(field(page)).to_have_value("")
+    wait_until(lambda: table(sql) == [("Buy milk", False), ("Call Ann", False)])
+
+
+def test_the_button_adds_and_the_field_keeps_the_focus(page: Page, sql: Sql) -> None:
+    page.goto("/")
+    field(page).fill("Buy milk")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(descriptions(page)).to_have_text(["Buy milk"])
+    expect(field(page)).to_be_focused()
+    expect(field(page)).to_have_value("")
+    wait_until(lambda: table(sql) == [("Buy milk", False)])
+
+
+def test_what_was_added_is_still_there_after_a_reload(page: Page) -> None:
+    page.goto("/")
+    with page.expect_response(lambda response: response.status == 201):
+        add(page, "Buy milk")
+    page.reload()
+    expect(descriptions(page)).to_have_text(["Buy milk"])
+    expect(field(page)).to_have_value("")
+
+
+def test_white_space_around_a_description_is_left_out(page: Page, sql: Sql) -> None:
+    page.goto("/")
+    add(page, "  Buy milk \n")
+    wait_until(lambda: table(sql) == [("Buy milk", False)])
+
+
+@pytest.mark.parametrize("character", ["a", "é", "語", "🧺"])
+def test_the_counter_appears_near_the_most_and_counts_characters(
+    page: Page, sql: Sql, character: str
+) -> None:
+    page.goto("/")
+    field(page).fill(character * (LENGTH - 51))
+    expect(counter(page)).to_have_text("")
+    field(page).fill(character * (LENGTH - 50))
+    expect(counter(page)).to_have_text("50")
+    field(page).fill(character * (LENGTH + 1))
+    expect(counter(page)).to_have_text("-1")
+    add(page, character * LENGTH)
+    expect(counter(page)).to_have_text("")
+    wait_until(lambda: table(sql) == [(character * LENGTH, False)])
+
+
+@pytest.mark.parametrize("typed", ["", "   ", "\n \n"])
+def test_empty_is_said_at_the_field_and_nothing_is_sent(page: Page, typed: str) -> None:
+    page.goto("/")
+    sent = changes(page)
+    add(page, typed)
+    expect(complaint(page)).to_have_text("A todo needs some words.")
+    expect(field(page)).to_be_focused()
+    expect(field(page)).to_have_attribute("aria-invalid", "true")
+    expect(descriptions(page)).to_have_count(0)
+    assert sent == []
+    page.keyboard.type("B")
+    expect(complaint(page)).to_be_hidden()
+    expect(field(page)).to_have_attribute("aria-invalid", "false")
+
+
+def test_too_long_is_said_at_the_field_and_what_was_typed_stays(page: Page) -> None:
+    page.goto("/")
+    sent = changes(page)
+    add(page, "🧺" * (LENGTH + 2))
+    expect(complaint(page)).to_have_text("Too long by 2: 500 characters are the most.")
+    expect(field(page)).to_have_value("🧺" * (LENGTH + 2))
+    expect(descriptions(page)).to_have_count(0)
+    assert sent == []
+
+
+def test_shift_and_enter_make_a_line_more_of_the_same_todo(page: Page, sql: Sql) -> None:
+    page.goto("/")
+    page.keyboard.type("Buy")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("milk")
+    page.keyboard.press("Enter")
+    wait_until(lambda: table(sql) == [("Buy\nmilk", False)])
+
+
+def test_lines_that_are_pasted_are_offered_as_a_todo_each(page: Page, sql: Sql) -> None:
+    page.goto("/")
+    paste(page, "Milk\r\n\n  Bread \n\t\nEggs\n")
+    page.get_by_role("button", name="Add 3 todos, one a line").click()
+    expect(descriptions(page)).to_have_text(["Eggs", "Bread", "Milk"])
+    expect(field(page)).to_be_focused()
+    expect(page.get_by_role("button", name="one a line")).to_be_hidden()
+    wait_until(lambda: [text for text, _ in table(sql)] == ["Milk", "Bread", "Eggs"])
+
+
+def test_one_line_is_no_offer(page: Page) -> None:
+    page.goto("/")
+    paste(page, "\nMilk\n")
+    expect(page.get_by_role("button", name="one a line")).to_be_hidden()
+
+
+def test_enter_adds_the_lines_that_are_pasted_as_one_todo(page: Page, sql: Sql) -> None:
+    page.goto("/")
+    paste(page, "Milk\nBread")
+    page.keyboard.press("Enter")
+    wait_until(lambda: table(sql) == [("Milk\nBread", False)])
+
+
+def test_a_line_that_is_too_long_is_named_and_no_line_is_added(page: Page) -> None:
+    page.goto("/")
+    sent = changes(page)
+    paste(page, f"Milk\n{'a' * (LENGTH + 1)}\nEggs")
+    page.get_by_role("button", name="Add 3 todos, one a line").click()
+    expect(complaint(page)).to_have_text("Line 2: Too long by 1: 500 characters are the most.")
+    expect(descriptions(page)).to_have_count(0)
+    assert sent == []
+
+
+def test_a_thousand_lines_are_added_and_one_more_is_refused(page: Page, sql: Sql) -> None:
+    page.goto("/")
+    sent = changes(page)
+    lines = [f"{number:04}" for number in range(1001)]
+    paste(page, "\n".join(lines))
+    page.get_by_role("button", name="Add 1001 todos, one a line").click()
+    expect(complaint(page)).to_have_text("More than 1000 lines.")
+    assert sent == []
+    field(page).fill("\n".join(lines[:-1]))
+    page.get_by_role("button", name="Add 1000 todos, one a line").click()
+    expect(descriptions(page)).to_have_text(lines[-2::-1])
+    wait_until(lambda: [text for text, _ in table(sql)] == lines[:-1], seconds=120)
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "<img src=x onerror=alert(1)>",
+        "<script>alert(1)</script>",
+        "javascript:alert(1)",
+        "&lt;b&gt; &amp; &#60;",
+        "\"double\" 'single' `back` \\ / % {{ 7 * 7 }} ${7 * 7}",
+        "'; DROP TABLE todos; --",
+        "👩‍👩‍👧‍👦 🏳️‍🌈 \u00e9 and e\u0301",
+        "שלום עולם, مرحبا",
+        "left \u202eright to left\u202c, zero\u200bwidth",
+        "two  spaces   between    words",
+        "null",
+        "__proto__",
+    ],
+)
+def test_a_hostile_description_is_text_and_kept_as_it_is(
+    page: Page, sql: Sql, description: str
+) -> None:
+    page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    page.goto("/")
+    with page.expect_response(lambda response: response.status == 201):
+        add(page, description)
+    assert table(sql) == [(description, False)]
+    for _ in range(2):
+        expect(descriptions(page)).to_have_count(1)
+        assert descriptions(page).text_content() == description
+        assert descriptions(page).locator("*").count() == 0
+        checkbox = page.get_by_role("listitem").get_by_role("checkbox")
+        assert checkbox.get_attribute("aria-label") == description
+        page.reload()
+
+
+def test_what_the_server_refuses_is_taken_back_and_offered_again(
+    page: Page, sql: Sql, expected_messages: list[str]
+) -> None:
+    expected_messages.append(r"the server responded with a status of 400 .*/api/todos\)")
+    page.goto("/")
+    add(page, "Buy\0milk")
+    add(page, "Call Ann")
+    expect(messages(page)).to_contain_text("Not saved: Buy")
+    expect(messages(page)).to_contain_text("must not contain NUL")
+    expect(descriptions(page)).to_have_text(["Call Ann"])
+    expect(page.locator("#left")).to_have_text("1 left")
+    messages(page).get_by_role("button", name="Add it").click()
+    expect(messages(page)).to_contain_text("Not saved: Buy")
+    assert table(sql) == [("Call Ann", False)]
+
+
+def test_what_is_added_while_a_filter_hides_it_is_said(page: Page, sql: Sql) -> None:
+    page.goto("/?status=completed")
+    add(page, "Buy milk")
+    expect(messages(page)).to_contain_text("Added “Buy milk”")
+    wait_until(lambda: table(sql) == [("Buy milk", False)])
+    expect(descriptions(page)).to_have_count(0)
+    page.get_by_role("button", name="All", exact=True).click()
+    expect(item(page, "Buy milk")).to_be_visible()

@@ -1,0 +1,448 @@
+"""Changing: it shows at once, arrives in order, and for some seconds a deletion can be undone."""
+
+import pytest
+from playwright.sync_api import Locator, Page, Route, expect
+
+from tests.waiting import wait_until
+
+from .todos import (
+    Sql,
+    add,
+    changes,
+    checkbox,
+    descriptions,
+    held,
+    insert,
+    item,
+    left,
+    messages,
+    table,
+)
+
+LOCKED = "SELECT * FROM todos FOR UPDATE"
+# A lock that is held for longer than the service waits is answered so; the page tries again.
+TOOK_TOO_LONG = r"the server responded with a status of 503 .*/api/todos(/\d+)?(\?status=\w+)?\)"
+
+
+def editor(page: Page) -> Locator:
+    return page.get_by_role("textbox", name="Description")
+
+
+def complaint(page: Page) -> Locator:
+    return page.get_by_role("listitem").get_by_role("alert")
+
+
+def edit(page: Page, description: str) -> None:
+    """Open the editor of a todo."""
+    item(page, description).get_by_text(description, exact=True).dblclick()
+    expect(editor(page)).to_be_focused()
+
+
+def delete(page: Page, description: str) -> None:
+    """Press the button of a todo."""
+    item(page, description).hover()
+    item(page, description).get_by_role("button", name="Delete").click()
+
+
+def undo(page: Page) -> Locator:
+    return messages(page).get_by_role("button", name="Undo")
+
+
+def has_table(sql: Sql, *rows: tuple[str, bool]) -> None:
+    """Wait until the todos are kept so."""
+    wait_until(lambda: table(sql) == list(rows))
+
+
+def test_a_click_completes_and_another_reopens(page: Page, sql: Sql) -> None:
+    insert(sql, "Buy milk")
+    page.goto("/")
+    expect(left(page)).to_have_text("1 left")
+    checkbox(page, "Buy milk").click()
+    expect(checkbox(page, "Buy milk")).to_be_checked()
+    expect(left(page)).to_have_text("0 left")
+    has_table(sql, ("Buy milk", True))
+    checkbox(page, "Buy milk").click()
+    expect(checkbox(page, "Buy milk")).not_to_be_checked()
+    expect(left(page)).to_have_text("1 left")
+    has_table(sql, ("Buy milk", False))
+
+
+def test_two_clicks_before_the_page_is_painted_are_two_changes(page: Page, sql: Sql) -> None:
+    insert(sql, "Buy milk")
+    page.goto("/")
+    sent = changes(page)
+    checkbox(page, "Buy milk").evaluate("check => { check.click(); check.click(); }")
+    page.wait_for_function("!Object.keys(localStorage).some((key) => key.startsWith('outbox'))")
+    assert [body for _, _, body in sent] == ['{"completed":true}', '{"completed":false}']
+    expect(checkbox(page, "Buy milk")).not_to_be_checked()
+    expect(left(page)).to_have_text("1 left")
+    has_table(sql, ("Buy milk", False))
+
+
+def test_enter_saves_what_a_double_click_opened(page: Page, sql: Sql) -> None:
+    insert(sql, "Buy milk")
+    page.goto("/")
+    edit(page, "Buy milk")
+    expect(editor(page)).to_have_value("Buy milk")
+    page.keyboard.type(" and bread")
+    page.keyboard.press("Enter")
+    expect(descriptions(page)).to_have_text(["Buy milk and bread"])
+    expect(checkbox(page, "Buy milk and bread")).to_be_focused()
+    has_table(sql, ("Buy milk and bread", False))
+
+
+def test_the_button_opens_the_editor(page: Page, sql: Sql) -> None:
+    insert(sql, "Buy milk")
+    page.goto("/")
+    item(page, "Buy milk").hover()
+    item(page, "Buy milk").get_by_role("button", name="Edit").click()
+    expect(editor(page)).to_be_focused()
+    editor(page).fill("Buy bread")
+    page.keyboard.press("Enter")
+    has_table(sql, ("Buy bread", False))
+
+
+def test_enter_on_the_focused_todo_opens_the_editor(page: Page, sql: Sql) -> None:
+    insert(sql, "Buy milk")
+    page.goto("/")
+    checkbox(page, "Buy milk").press("Enter")
+    expect(editor(page)).to_be_focused()
+    page.keyboard.type("!")
+    page.keyboard.press("Enter")
+    has_table(sql, ("Buy milk!", False))
+
+
+def test_escape_leaves_the_todo_as_it_was(page: Page, sql: Sql) -> None:
+    insert(sql, "Buy milk")
+    page.goto("/")
+    sent = changes(page)
+    edit(page, "Buy milk")
+    page.keyboard.type(" and bread")
+    page.keyboard.press("Escape")
+    expect(editor(page)).to_be_hidden()
+    expect(descriptions(page)).to_have_text(["Buy milk"])
+    expect(checkbox(page, "Buy milk")).to_be_focused()
+    assert sent == []
+    edit(page, "Buy milk")
+    expect(editor(page)).to_have_value("Buy milk")
+
+
+def test_going_elsewhere_saves(page: Page, sql: Sql) -> None:
+    insert(sql, "Buy milk")
+    page.goto("/")
+    edit(page, "Buy milk")
+    page.keyboard.type(" and bread")
+    page.get_by_role("textbox", name="New todo").click()
+    expect(editor(page)).to_be_hidden()
+    expect(page.get_by_role("textbox", name="New todo")).to_be_focused()
+    expect(descriptions(page)).to_have_text(["Buy milk and bread"])
+    has_table(sql, ("Buy milk and bread", False))
+
+
+@pytest.mark.parametrize("description", ["Buy milk", "Buy\nmilk", "Buy\r\nmilk", " Buy milk "])
+def test_an_edit_that_changes_nothing_sends_nothing(page: Page, sql: Sql, description: str) -> None:
+    insert(sql, description)
+    page.goto("/")
+    sent = changes(page)
+    descriptions(page).dblclick()
+    page.keyboard.press("Enter")
+    expect(editor(page)).to_be_hidden()
+    with page.expect_response(lambda response: response.request.method == "PATCH"):
+        page.get_by_role("checkbox").click()
+    assert table(sql) == [(description, True)]
+    assert [body for _, _, body in sent] == ['{"completed":true}']
+
+
+@pytest.mark.parametrize("leave", ["Enter", "blur"])
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("", "A todo needs some words."),
+        (" \n", "A todo needs some words."),
+        ("🧺" * 501, "Too long by 1: 500 characters are the most."),
+    ],
+)
+def test_an_edit_that_cannot_be_is_said_at_the_field_and_nothing_is_sent(
+    page: Page, sql: Sql, leave: str, typed: str, said: str
+) -> None:
+    insert(sql, "Buy milk")
+    page.goto("/")
+    sent = changes(page)
+    edit(page, "Buy milk")
+    editor(page).fill(typed)
+    if leave == "Enter":
+        page.keyboard.press("Enter")
+    else:
+        page.get_by_role("searchbox").click()
+    expect(complaint(page)).to_have_text(said)
+    expect(editor(page)).to_have_value(typed)
+    expect(editor(page)).to_have_attribute("aria-invalid", "true")
+    assert sent == []
+    editor(page).press("Escape")
+    expect(descriptions(page)).to_have_text(["Buy milk"])
+
+
+def test_a_counter_appears_in_the_editor_near_the_most(page: Page, sql: Sql) -> None:
+    insert(sql, "Buy milk")
+    page.goto("/")
+    edit(page, "Buy milk")
+    editor(page).fill("🧺" * 490)
+    expect(item(page, "Buy milk").locator(".count")).to_have_text("10")
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n"])
+def test_line_breaks_survive_an_edit_of_another_word(page: Page, sql: Sql, line_break: str) -> None:
+    insert(sql, f"Buy{line_break}milk")
+    page.goto("/")
+    descriptions(page).dblclick()
+    expect(editor(page)).to_be_focused()
+    page.keyboard.type(" and bread")
+    page.keyboard.press("Enter")
+    expect(editor(page)).to_be_hidden()
+    wait_until(lambda: "bread" in table(sql)[0][0])
+    assert table(sql)[0][0].splitlines() == ["Buy", "milk and bread"]
+
+
+def test_undo_brings_a_deleted_todo_back_to_its_place(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread", "Eggs")
+    page.goto("/")
+    sent = changes(page)
+    expect(left(page)).to_have_text("3 left")
+    delete(page, "Bread")
+    expect(descriptions(page)).to_have_text(["Eggs", "Milk"])
+    expect(messages(page)).to_contain_text("Deleted “Bread”")
+    expect(left(page)).to_have_text("2 left")
+    undo(page).click()
+    expect(descriptions(page)).to_have_text(["Eggs", "Bread", "Milk"])
+    expect(left(page)).to_have_text("3 left")
+    expect(undo(page)).to_be_hidden()
+    assert sent == []
+
+
+def test_a_deletion_is_carried_out_after_some_seconds(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread")
+    page.goto("/")
+    delete(page, "Bread")
+    expect(undo(page)).to_be_visible()
+    assert len(table(sql)) == 2
+    has_table(sql, ("Milk", False))
+    expect(undo(page)).to_be_hidden()
+    expect(left(page)).to_have_text("1 left")
+    expect(descriptions(page)).to_have_text(["Milk"])
+
+
+def test_a_deletion_is_carried_out_when_its_message_is_closed(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    delete(page, "Milk")
+    messages(page).get_by_role("button", name="Close").click()
+    has_table(sql)
+
+
+def test_several_deletions_have_one_undo(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread", "Eggs", "Tea")
+    page.goto("/")
+    sent = changes(page)
+    for each in ("Bread", "Eggs", "Milk"):
+        delete(page, each)
+    expect(messages(page)).to_contain_text("Deleted 3 todos")
+    expect(undo(page)).to_have_count(1)
+    expect(left(page)).to_have_text("1 left")
+    undo(page).click()
+    expect(descriptions(page)).to_have_text(["Tea", "Eggs", "Bread", "Milk"])
+    expect(left(page)).to_have_text("4 left")
+    assert sent == []
+
+
+@pytest.mark.parametrize("how", ["close", "reload", "leave"])
+def test_a_deletion_is_carried_out_when_the_page_goes_at_once(
+    page: Page, sql: Sql, expected_messages: list[str], how: str
+) -> None:
+    # The next page sends it again, as nobody knows whether it has arrived.
+    expected_messages.append(r"the server responded with a status of 404 .*/api/todos/\d+\)")
+    insert(sql, "Milk", "Bread", "Eggs")
+    page.goto("/")
+    delete(page, "Bread")
+    delete(page, "Eggs")
+    {"close": page.close, "reload": page.reload, "leave": lambda: page.goto("/docs")}[how]()
+    has_table(sql, ("Milk", False))
+    if how == "reload":
+        expect(descriptions(page)).to_have_text(["Milk"])
+        expect(left(page)).to_have_text("1 left")
+
+
+def test_what_was_cleared_on_closing_is_not_cleared_again_later(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", completed=True)
+    page.goto("/")
+    page.get_by_role("button", name="Clear completed").click()
+    page.close()
+    has_table(sql)
+    insert(sql, "Bread", completed=True)
+    later = page.context.new_page()
+    sent = changes(later)
+    later.goto("/")
+    expect(descriptions(later)).to_have_text(["Bread"])
+    # What is sent in order has been sent once this has.
+    add(later, "Tea")
+    has_table(sql, ("Bread", True), ("Tea", False))
+    assert [method for method, _, _ in sent] == ["POST"]
+
+
+def test_a_todo_that_was_just_added_can_be_changed_and_deleted(
+    page: Page, sql: Sql, database: str, expected_messages: list[str]
+) -> None:
+    expected_messages.append(TOOK_TOO_LONG)
+    page.goto("/")
+    with held(database, "LOCK TABLE todos IN SHARE MODE"):
+        add(page, "Milk")
+        add(page, "Bread")
+        add(page, "Eggs")
+        checkbox(page, "Milk").click()
+        edit(page, "Bread")
+        page.keyboard.type(" and butter")
+        page.keyboard.press("Enter")
+        delete(page, "Eggs")
+        expect(descriptions(page)).to_have_text(["Bread and butter", "Milk"])
+    has_table(sql, ("Milk", True), ("Bread and butter", False))
+    expect(descriptions(page)).to_have_text(["Bread and butter", "Milk"])
+    expect(left(page)).to_have_text("1 left")
+
+
+def test_complete_all_completes_what_is_left(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread")
+    insert(sql, "Tea", completed=True)
+    page.goto("/")
+    expect(left(page)).to_have_text("2 left")
+    page.get_by_role("button", name="Complete all").click()
+    expect(page.get_by_role("checkbox", checked=True)).to_have_count(3)
+    expect(left(page)).to_have_text("0 left")
+    expect(messages(page)).to_contain_text("2 completed")
+    has_table(sql, ("Milk", True), ("Bread", True), ("Tea", True))
+
+
+def test_none_is_left_from_completing_all_until_the_server_has_counted(
+    page: Page, sql: Sql
+) -> None:
+    insert(sql, "Milk", "Bread")
+    page.goto("/")
+    expect(left(page)).to_have_text("2 left")
+    counts: list[Route] = []
+
+    def hold(route: Route) -> None:
+        counts.append(route)
+
+    page.route("**/api/todos?*count=true*", hold)
+    with page.expect_request("**/api/todos?*count=true*"):
+        page.get_by_role("button", name="Complete all").click()
+        expect(messages(page)).to_contain_text("2 completed")
+    expect(left(page)).to_have_text("0 left")
+    for count in counts:
+        count.continue_()
+    page.unroute_all()
+    expect(left(page)).to_have_text("0 left")
+
+
+def test_clear_removes_what_is_completed_and_says_how_many(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk")
+    insert(sql, "Bread", "Eggs", completed=True)
+    page.goto("/")
+    page.get_by_role("button", name="Clear completed").click()
+    expect(descriptions(page)).to_have_text(["Milk"])
+    expect(left(page)).to_have_text("1 left")
+    messages(page).get_by_role("button", name="Close").click()
+    expect(messages(page)).to_contain_text("2 cleared")
+    has_table(sql, ("Milk", False))
+
+
+def test_clear_can_be_undone(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk")
+    insert(sql, "Bread", completed=True)
+    page.goto("/")
+    sent = changes(page)
+    page.get_by_role("button", name="Clear completed").click()
+    expect(descriptions(page)).to_have_text(["Milk"])
+    undo(page).click()
+    expect(descriptions(page)).to_have_text(["Bread", "Milk"])
+    expect(left(page)).to_have_text("1 left")
+    assert sent == []
+
+
+def test_clear_spares_what_is_completed_after_it(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk")
+    insert(sql, "Bread", completed=True)
+    page.goto("/")
+    page.get_by_role("button", name="Clear completed").click()
+    checkbox(page, "Milk").click()
+    expect(descriptions(page)).to_have_text(["Milk"])
+    has_table(sql, ("Milk", True))
+    expect(checkbox(page, "Milk")).to_be_checked()
+    expect(left(page)).to_have_text("0 left")
+
+
+def test_complete_all_and_clear_wait_while_a_search_hides_others(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread")
+    page.goto("/?search=Milk")
+    expect(descriptions(page)).to_have_text(["Milk"])
+    expect(page.get_by_role("button", name="Complete all")).to_be_disabled()
+    expect(page.get_by_role("button", name="Clear completed")).to_be_disabled()
+
+
+def test_many_quick_changes_of_a_todo_arrive_in_order(
+    page: Page, sql: Sql, database: str, expected_messages: list[str]
+) -> None:
+    expected_messages.append(TOOK_TOO_LONG)
+    insert(sql, "Milk")
+    page.goto("/")
+    expect(descriptions(page)).to_have_text(["Milk"])
+    with held(database, LOCKED):
+        for number in range(5):
+            page.get_by_role("checkbox").click()
+            descriptions(page).dblclick()
+            editor(page).fill(f"Milk {number}")
+            page.keyboard.press("Enter")
+        expect(descriptions(page)).to_have_text(["Milk 4"])
+        expect(page.get_by_role("checkbox")).to_be_checked()
+        expect(left(page)).to_have_text("0 left")
+        assert table(sql) == [("Milk", False)]
+    has_table(sql, ("Milk 4", True))
+    expect(descriptions(page)).to_have_text(["Milk 4"])
+    expect(left(page)).to_have_text("0 left")
+    expect(messages(page)).to_be_empty()
+
+
+def test_many_quick_changes_of_many_todos_arrive(
+    page: Page, sql: Sql, database: str, expected_messages: list[str]
+) -> None:
+    expected_messages.append(TOOK_TOO_LONG)
+    names = [f"Todo {number}" for number in range(8)]
+    insert(sql, *names)
+    page.goto("/")
+    expect(left(page)).to_have_text("8 left")
+    with held(database, LOCKED):
+        for name in names:
+            checkbox(page, name).click()
+        page.get_by_role("button", name="Clear completed").click()
+        add(page, "Tea")
+        for name in names[:2]:
+            expect(item(page, name)).to_be_hidden()
+        expect(left(page)).to_have_text("1 left")
+        assert len(table(sql)) == 8
+    has_table(sql, ("Tea", False))
+    expect(descriptions(page)).to_have_text(["Tea"])
+    expect(left(page)).to_have_text("1 left")
+
+
+def test_changes_made_where_the_browser_is_slow_to_paint_are_not_taken_back(
+    page: Page, sql: Sql
+) -> None:
+    page.add_init_script("requestAnimationFrame = (task) => setTimeout(task, 300)")
+    insert(sql, "Milk")
+    page.goto("/")
+    for _ in range(6):
+        with page.expect_response(lambda response: response.request.method == "PATCH"):
+            page.get_by_role("checkbox").click()
+    edit(page, "Milk")
+    page.keyboard.type("!")
+    page.keyboard.press("Enter")
+    has_table(sql, ("Milk!", False))
+    expect(messages(page)).to_be_empty()

@@ -1,0 +1,212 @@
+"""The keyboard alone is enough, from the moment the page is open."""
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.waiting import wait_until
+
+from .todos import Sql, changes, checkbox, descriptions, insert, messages, table
+
+
+def press(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def field(page: Page) -> Locator:
+    return page.get_by_role("textbox", name="New todo")
+
+
+def help_(page: Page) -> Locator:
+    return page.get_by_role("dialog", name="Keys")
+
+
+def test_todos_are_added_completed_edited_deleted_and_brought_back(page: Page, sql: Sql) -> None:
+    page.goto("/")
+    for typed in ("Milk", "Bread", "Eggs"):
+        page.keyboard.type(typed)
+        press(page, "Enter")
+    expect(descriptions(page)).to_have_text(["Eggs", "Bread", "Milk"])
+    press(page, "ArrowDown")
+    expect(checkbox(page, "Eggs")).to_be_focused()
+    press(page, "ArrowDown", "Space")
+    expect(checkbox(page, "Bread")).to_be_focused()
+    expect(checkbox(page, "Bread")).to_be_checked()
+    press(page, "ArrowDown", "Enter")
+    page.keyboard.type(" and tea")
+    press(page, "Enter")
+    expect(checkbox(page, "Milk and tea")).to_be_focused()
+    press(page, "ArrowUp", "ArrowUp", "Delete")
+    expect(descriptions(page)).to_have_text(["Bread", "Milk and tea"])
+    press(page, "z")
+    expect(descriptions(page)).to_have_text(["Eggs", "Bread", "Milk and tea"])
+    press(page, "n")
+    expect(field(page)).to_be_focused()
+    wait_until(lambda: table(sql) == [("Milk and tea", False), ("Bread", True), ("Eggs", False)])
+
+
+def test_a_search_a_filter_and_an_order_are_reached(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Mint", "Bread")
+    page.goto("/")
+    expect(descriptions(page)).to_have_count(3)
+    press(page, "Escape", "/")
+    page.keyboard.type("mi")
+    expect(descriptions(page)).to_have_text(["Mint", "Milk"])
+    press(page, "Tab")
+    expect(page.get_by_role("combobox", name="Order")).to_be_focused()
+    page.keyboard.type("A to Z")
+    expect(descriptions(page)).to_have_text(["Milk", "Mint"])
+    press(page, "Shift+Tab", "Shift+Tab", "Shift+Tab", "Space")
+    expect(page.get_by_role("button", name="Active", pressed=True)).to_be_focused()
+    press(page, "ArrowDown", "Space")
+    expect(descriptions(page)).to_have_text(["Mint"])
+    expect(checkbox(page, "Mint")).to_be_focused()
+    wait_until(lambda: ("Milk", True) in table(sql))
+
+
+def test_a_search_is_left_for_what_it_found(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread")
+    page.goto("/")
+    press(page, "Escape", "/")
+    page.keyboard.type("milk")
+    expect(descriptions(page)).to_have_text(["Milk"])
+    press(page, "ArrowDown")
+    expect(checkbox(page, "Milk")).to_be_focused()
+
+
+def test_the_keys_are_shown_and_escape_closes_them(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    expect(descriptions(page)).to_have_count(1)
+    press(page, "ArrowDown", "?")
+    expect(help_(page)).to_be_visible()
+    for key in ("n", "/", "Space", "Enter", "Esc", "Delete", "z"):
+        expect(help_(page).get_by_text(key, exact=True)).to_be_visible()
+    press(page, "Delete", "n")
+    expect(help_(page)).to_be_visible()
+    press(page, "Escape")
+    expect(help_(page)).to_be_hidden()
+    expect(checkbox(page, "Milk")).to_be_focused()
+    expect(descriptions(page)).to_have_count(1)
+
+
+def test_the_keys_are_shown_by_their_button(page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("button", name="Keys").press("Enter")
+    expect(help_(page)).to_be_visible()
+    press(page, "Enter")
+    expect(help_(page)).to_be_hidden()
+
+
+@pytest.mark.parametrize("key", ["Delete", "Backspace"])
+def test_the_next_todo_has_the_focus_after_a_deletion(page: Page, sql: Sql, key: str) -> None:
+    insert(sql, "Milk", "Bread", "Eggs")
+    page.goto("/")
+    checkbox(page, "Bread").focus()
+    press(page, key)
+    expect(checkbox(page, "Milk")).to_be_focused()
+    press(page, key)
+    expect(checkbox(page, "Eggs")).to_be_focused()
+    press(page, key)
+    expect(field(page)).to_be_focused()
+    expect(descriptions(page)).to_have_count(0)
+
+
+def test_the_buttons_of_a_todo_are_reached(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread")
+    page.goto("/")
+    checkbox(page, "Bread").focus()
+    press(page, "Tab", "Enter")
+    expect(page.get_by_role("textbox", name="Description")).to_be_focused()
+    press(page, "Escape")
+    expect(checkbox(page, "Bread")).to_be_focused()
+    press(page, "Tab", "Tab", "Enter")
+    expect(checkbox(page, "Milk")).to_be_focused()
+    press(page, "Tab", "Tab", "Tab")
+    expect(messages(page).get_by_role("button", name="Undo")).to_be_focused()
+    press(page, "Enter")
+    expect(descriptions(page)).to_have_text(["Bread", "Milk"])
+
+
+def test_a_move_ends_at_the_first_and_the_last(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread")
+    page.goto("/")
+    checkbox(page, "Bread").focus()
+    press(page, "ArrowUp")
+    expect(checkbox(page, "Bread")).to_be_focused()
+    press(page, "ArrowDown", "ArrowDown", "ArrowDown")
+    expect(checkbox(page, "Milk")).to_be_focused()
+
+
+def test_moving_through_a_long_list_loads_it(page: Page, sql: Sql) -> None:
+    sql(
+        "INSERT INTO todos (description, completed)"
+        " SELECT 'Todo ' || n, false FROM generate_series(1, 230) n"
+    )
+    page.goto("/")
+    checkbox(page, "Todo 230").focus()
+    for number in range(229, 0, -1):
+        press(page, "ArrowDown")
+        expect(checkbox(page, f"Todo {number}")).to_be_focused()
+        expect(checkbox(page, f"Todo {number}")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("name", ["New todo", "Search"])
+def test_keys_that_are_typed_into_a_field_are_text(page: Page, sql: Sql, name: str) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    sent = changes(page)
+    typed = page.get_by_role("textbox", name=name).or_(page.get_by_role("searchbox", name=name))
+    typed.focus()
+    page.keyboard.type("n? /z")
+    press(page, "Backspace", "ArrowLeft", "Delete", "Space")
+    expect(typed).to_have_value("n?  ")
+    expect(typed).to_be_focused()
+    expect(help_(page)).to_be_hidden()
+    assert sent == []
+
+
+def test_keys_that_are_typed_into_an_editor_are_text(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    sent = changes(page)
+    checkbox(page, "Milk").press("Enter")
+    page.keyboard.type(" n? /z")
+    press(page, "Backspace", "ArrowLeft", "Delete", "Space")
+    editor = page.get_by_role("textbox", name="Description")
+    expect(editor).to_have_value("Milk n?  ")
+    expect(editor).to_be_focused()
+    assert sent == []
+
+
+@pytest.mark.parametrize("key", ["ArrowDown", "ArrowUp"])
+def test_arrows_move_the_caret_in_an_editor_and_save_nothing(
+    page: Page, sql: Sql, key: str
+) -> None:
+    insert(sql, "a long description " * 20)
+    page.goto("/")
+    page.get_by_role("checkbox").press("Enter")
+    editor = page.get_by_role("textbox", name="Description")
+    page.keyboard.type("more")
+    editor.evaluate("field => field.setSelectionRange(200, 200)")
+    press(page, key)
+    expect(editor).to_be_focused()
+    assert editor.evaluate("field => field.selectionStart") != 200
+
+
+def test_the_caret_moves_through_the_lines_that_a_long_text_fills(page: Page) -> None:
+    page.goto("/")
+    page.keyboard.insert_text("a long description " * 20)
+    field(page).evaluate("field => field.setSelectionRange(0, 0)")
+    press(page, "ArrowDown")
+    expect(field(page)).to_be_focused()
+    assert field(page).evaluate("field => field.selectionStart") > 0
+
+
+def test_keys_with_control_are_the_browsers(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    checkbox(page, "Milk").focus()
+    press(page, "Control+z", "Control+Delete", "Alt+n", "Control+Enter")
+    expect(checkbox(page, "Milk")).to_be_focused()
+    expect(descriptions(page)).to_have_text(["Milk"])
