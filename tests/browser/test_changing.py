@@ -288,6 +288,27 @@ def test_what_was_cleared_on_closing_is_not_cleared_again_later(page: Page, sql:
     assert [method for method, _, _ in sent] == ["POST"]
 
 
+def test_complete_all_without_an_answer_is_not_done_again_later(
+    page: Page, sql: Sql, database: str
+) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    expect(left(page)).to_have_text("1 left")
+    with held(database, LOCKED):
+        page.get_by_role("button", name="Complete all").click()
+        wait_until(lambda: sql("SELECT FROM pg_locks WHERE NOT granted"))
+        page.close()
+    has_table(sql, ("Milk", True))
+    insert(sql, "Bread")
+    later = page.context.new_page()
+    later.goto("/")
+    expect(descriptions(later)).to_have_text(["Bread", "Milk"])
+    # What is sent in order has been sent once this has.
+    add(later, "Tea")
+    wait_until(lambda: len(table(sql)) == 3)
+    assert table(sql) == [("Milk", True), ("Bread", False), ("Tea", False)]
+
+
 def test_a_todo_that_was_just_added_can_be_changed_and_deleted(
     page: Page, sql: Sql, database: str, expected_messages: list[str]
 ) -> None:

@@ -1,5 +1,7 @@
 """The keyboard alone is enough, from the moment the page is open."""
 
+import re
+
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -81,7 +83,9 @@ def test_the_keys_are_shown_and_escape_closes_them(page: Page, sql: Sql) -> None
     press(page, "ArrowDown", "?")
     expect(help_(page)).to_be_visible()
     for key in ("n", "/", "Space", "Enter", "Esc", "Delete", "z"):
-        expect(help_(page).get_by_text(key, exact=True)).to_be_visible()
+        expect(
+            help_(page).get_by_role("term").filter(has_text=re.compile(f"^{key}$"))
+        ).to_be_visible()
     press(page, "Delete", "n")
     expect(help_(page)).to_be_visible()
     press(page, "Escape")

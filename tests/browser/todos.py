@@ -59,7 +59,7 @@ def changes(page: Page) -> list[tuple[str, str, str | None]]:
 
     def see(request: Request) -> None:
         if request.method != "GET":
-            path = request.url.removeprefix(f"{page.evaluate('origin')}/api/todos")
+            _, _, path = request.url.partition("/api/todos")
             found.append((request.method, path, request.post_data))
 
     page.on("request", see)
