@@ -20,7 +20,8 @@ export async function start(hear) {
 	for (const other of Object.keys(storage).filter((name) => name.startsWith("outbox/"))) {
 		await locks.request(other, { ifAvailable: true }, (free) => {
 			if (!free || other === place) return;
-			state.changes.push(...JSON.parse(storage[other]));
+			// Not what was meant for all todos as they were then.
+			state.changes.push(...JSON.parse(storage[other]).filter(({ key }) => key));
 			release();
 			storage.removeItem(other);
 		});
