@@ -15,9 +15,11 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
+from sqlalchemy import make_url
 
+from dev.postgres import Postgres
 from tests.process.conftest import sql  # noqa: F401  # it is a fixture here too
-from tests.process.web import WebProcess
+from tests.process.web import WebProcess, serving
 
 CHROMIUM = Path("/usr/bin/chromium")
 # The first for containers, where Chromium cannot make a sandbox of its own and root may not go
@@ -45,6 +47,33 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def lasting_database(databases: Callable[..., str], template: str) -> str:
+    """The address of a database for all tests."""
+    return databases(template)
+
+
+@pytest.fixture(scope="session")
+def lasting_web(lasting_database: str) -> Iterator[WebProcess]:
+    """A web process for all tests: to start one takes as long as most of them."""
+    with serving(DATABASE_URL=lasting_database) as process:
+        yield process
+
+
+@pytest.fixture
+def database(lasting_database: str, postgres: Postgres) -> Iterator[str]:
+    """The address of the database, without todos."""
+    yield lasting_database
+    name = make_url(lasting_database).database
+    postgres.execute("TRUNCATE todos RESTART IDENTITY", name)
+
+
+@pytest.fixture
+def web(lasting_web: WebProcess, database: str) -> WebProcess:
+    """The web process, over a database without todos."""
+    return lasting_web
 
 
 @pytest.fixture

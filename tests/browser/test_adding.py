@@ -1,7 +1,7 @@
 """Adding: nothing that was typed is lost, and what cannot be a todo is said before a request."""
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import APIResponse, Locator, Page, Route, expect
 
 from tests.waiting import wait_until
 
@@ -210,6 +210,24 @@ def test_what_the_server_refuses_is_taken_back_and_offered_again(
     messages(page).get_by_role("button", name="Add it").click()
     expect(messages(page)).to_contain_text("Not saved: Buy")
     assert table(sql) == [("Call Ann", False)]
+
+
+def test_what_is_added_while_the_list_is_read_stays(page: Page) -> None:
+    reads: list[tuple[Route, APIResponse]] = []
+
+    def hold(route: Route) -> None:
+        reads.append((route, route.fetch()))
+
+    page.route("**/api/todos?*limit=50*", hold, times=1)
+    page.goto("/")
+    wait_until(lambda: page.title() and reads)
+    with page.expect_response(lambda response: response.status == 201):
+        add(page, "Milk")
+    route, response = reads.pop()
+    route.fulfill(response=response)
+    expect(page.get_by_role("list", name="Todos")).to_have_attribute("aria-busy", "false")
+    expect(descriptions(page)).to_have_text(["Milk"])
+    page.unroute_all(behavior="ignoreErrors")
 
 
 def test_what_is_added_while_a_filter_hides_it_is_said(page: Page, sql: Sql) -> None:

@@ -72,7 +72,9 @@ def test_two_clicks_before_the_page_is_painted_are_two_changes(page: Page, sql: 
     page.goto("/")
     sent = changes(page)
     checkbox(page, "Buy milk").evaluate("check => { check.click(); check.click(); }")
-    page.wait_for_function("!Object.keys(localStorage).some((key) => key.startsWith('outbox'))")
+    page.wait_for_function(
+        "() => !Object.keys(localStorage).some((key) => key.startsWith('outbox'))"
+    )
     assert [body for _, _, body in sent] == ['{"completed":true}', '{"completed":false}']
     expect(checkbox(page, "Buy milk")).not_to_be_checked()
     expect(left(page)).to_have_text("1 left")
@@ -237,6 +239,14 @@ def test_a_deletion_is_carried_out_when_its_message_is_closed(page: Page, sql: S
     delete(page, "Milk")
     messages(page).get_by_role("button", name="Close").click()
     has_table(sql)
+
+
+def test_a_message_cuts_a_long_description_between_characters(page: Page, sql: Sql) -> None:
+    insert(sql, "🧺" * 60)
+    page.goto("/")
+    delete(page, "🧺" * 60)
+    expect(undo(page)).to_be_visible()
+    assert messages(page).evaluate("element => element.textContent.isWellFormed()")
 
 
 def test_several_deletions_have_one_undo(page: Page, sql: Sql) -> None:

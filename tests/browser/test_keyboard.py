@@ -25,11 +25,12 @@ def help_(page: Page) -> Locator:
 
 def test_todos_are_added_completed_edited_deleted_and_brought_back(page: Page, sql: Sql) -> None:
     page.goto("/")
+    expect(page.get_by_text("No todos yet")).to_be_visible()
     for typed in ("Milk", "Bread", "Eggs"):
         page.keyboard.type(typed)
         press(page, "Enter")
     expect(descriptions(page)).to_have_text(["Eggs", "Bread", "Milk"])
-    press(page, "ArrowDown")
+    press(page, "Escape")
     expect(checkbox(page, "Eggs")).to_be_focused()
     press(page, "ArrowDown", "Space")
     expect(checkbox(page, "Bread")).to_be_focused()
@@ -69,10 +70,11 @@ def test_a_search_a_filter_and_an_order_are_reached(page: Page, sql: Sql) -> Non
 def test_a_search_is_left_for_what_it_found(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread")
     page.goto("/")
+    expect(descriptions(page)).to_have_count(2)
     press(page, "Escape", "/")
     page.keyboard.type("milk")
     expect(descriptions(page)).to_have_text(["Milk"])
-    press(page, "ArrowDown")
+    press(page, "Escape")
     expect(checkbox(page, "Milk")).to_be_focused()
 
 
@@ -80,7 +82,7 @@ def test_the_keys_are_shown_and_escape_closes_them(page: Page, sql: Sql) -> None
     insert(sql, "Milk")
     page.goto("/")
     expect(descriptions(page)).to_have_count(1)
-    press(page, "ArrowDown", "?")
+    press(page, "Escape", "?")
     expect(help_(page)).to_be_visible()
     for key in ("n", "/", "Space", "Enter", "Esc", "Delete", "z"):
         expect(
@@ -92,6 +94,17 @@ def test_the_keys_are_shown_and_escape_closes_them(page: Page, sql: Sql) -> None
     expect(help_(page)).to_be_hidden()
     expect(checkbox(page, "Milk")).to_be_focused()
     expect(descriptions(page)).to_have_count(1)
+
+
+def test_the_keys_do_nothing_while_they_are_shown(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread")
+    page.goto("/")
+    checkbox(page, "Bread").focus()
+    press(page, "Delete", "?")
+    expect(help_(page)).to_be_visible()
+    press(page, "z", "Escape")
+    expect(help_(page)).to_be_hidden()
+    expect(descriptions(page)).to_have_text(["Milk"])
 
 
 def test_the_keys_are_shown_by_their_button(page: Page) -> None:

@@ -1,7 +1,7 @@
 """What tests do on the page, and see there."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import psycopg2
 from playwright.sync_api import Locator, Page, Request
@@ -19,6 +19,14 @@ def insert(sql: Sql, *descriptions: str, completed: bool = False) -> None:
 def table(sql: Sql) -> list[tuple[str, bool]]:
     """Return (description, completed) of the todos that are kept, the oldest first."""
     return sql("SELECT description, completed FROM todos ORDER BY id")
+
+
+@contextmanager
+def locked(database: str) -> Iterator[None]:
+    """Let another session hold the table: who reads need not wait, who writes gets a 503."""
+    with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
+        cursor.execute("LOCK TABLE todos IN EXCLUSIVE MODE")
+        yield
 
 
 def descriptions(page: Page) -> Locator:

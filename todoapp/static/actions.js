@@ -54,7 +54,7 @@ export function tell({ key, id, kind, fields }, answer, error) {
 	if (!held().length) undoable?.remove();
 	// Where it belongs, or which ones it was, only the server knows.
 	if (!key || kind === "create") look();
-	if (!error) return key || notice(`${answer.updated ?? answer.deleted} ${kind}d`);
+	if (!error) return key || notice(`${answer.updated ?? answer.deleted} ${kind.replace(/e?$/, "ed")}`);
 	const typed = fields?.description;
 	const { newer, message, status } = error;
 	const again = () =>
@@ -80,4 +80,4 @@ function undoLater(message) {
 }
 
 const numbered = (count, text) => (count > 1 ? `${count} todos` : quoted(text));
-const quoted = (text) => `“${text.length > 40 ? `${text.slice(0, 39)}…` : text}”`;
+const quoted = (text) => `“${text.length > 40 ? `${[...text].slice(0, 39).join("")}…` : text}”`;

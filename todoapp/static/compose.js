@@ -17,7 +17,6 @@ export function problem(description) {
 	return over > 0 ? `Too long by ${over}: ${LENGTH} characters are the most.` : "";
 }
 
-/** Return how many characters are left, if few. */
 export function room(description) {
 	return spare(description) <= 50 ? spare(description) : "";
 }
@@ -28,6 +27,7 @@ const spare = (description) => LENGTH - [...description].length;
 export function complain(input, message) {
 	input.parentElement.querySelector(".error").textContent = message;
 	input.ariaInvalid = Boolean(message);
+	input.ariaDescription = message;
 }
 
 /** Say whether it is Enter, and not the end of a composition (of Japanese, say). */

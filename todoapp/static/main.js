@@ -8,7 +8,7 @@ import * as list from "./list.js";
 import { notice } from "./notices.js";
 import * as outbox from "./outbox.js";
 import { draft, edit } from "./row.js";
-import { state } from "./state.js";
+import { render, state } from "./state.js";
 import * as sync from "./sync.js";
 import * as toolbar from "./toolbar.js";
 
@@ -41,6 +41,8 @@ todos.onclick = ({ target }) => {
 	if (target.matches(".edit")) edit(target.closest("li"));
 	if (target.matches(".delete")) actions.remove(target.closest("li").row);
 };
+// What one acts on is what is known, though it may not be painted yet.
+for (const type of ["change", "click", "keydown"]) addEventListener(type, render, true);
 addEventListener("scroll", () => list.isEndNear() && sync.more());
 addEventListener("pagehide", outbox.leave);
 

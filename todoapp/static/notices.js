@@ -29,7 +29,7 @@ export function notice(message, label, action, expired) {
 		action();
 	};
 	close.onclick = end;
-	byId("notices").append(item);
+	byId("notices").prepend(item);
 	if (!label || expired) endLater(item, end);
 	return item;
 }

@@ -93,8 +93,8 @@ function perform(change) {
 async function create(change) {
 	const { after, fields } = change;
 	if (after !== undefined) {
-		// It got no answer, and may be at work.
-		await pause("write");
+		// It got no answer, and may be at work: locks are waited for 3 seconds.
+		await new Promise((resolve) => setTimeout(resolve, 3500));
 		const made = (await newest(100)).find(
 			({ id, description }) => id > after && description === fields.description,
 		);

@@ -54,7 +54,7 @@ function save(item, editing) {
 	const field = item.querySelector("textarea");
 	if (!field) return;
 	const typed = field.value.trim();
-	if (field.value !== item.row.description) {
+	if (field.value !== item.row.description.replace(/\r\n?/g, "\n")) {
 		const wrong = problem(typed);
 		if (wrong) return complain(field, wrong);
 		rename(editing, typed);

@@ -30,24 +30,22 @@ export function changed() {
 	scheduled = true;
 }
 
-function render() {
+/** Render what has changed. */
+export function render() {
+	if (scheduled) state.render();
 	scheduled = false;
-	state.render();
 }
 
 /** Return the query of a view, for the page as for the API. */
 export const queryOf = (view) =>
 	new URLSearchParams(Object.entries(view).filter(([, value]) => value));
 
-/** Keep a todo, unless a later state is known; return whether others have changed it. */
+/** Keep a todo, unless a later state is known. */
 export function learn(todo) {
 	const { id, updated_at } = todo;
 	const known = state.todos.get(id)?.updated_at;
-	const added = id > state.newest;
 	state.newest = Math.max(state.newest, id);
-	if (known >= updated_at || state.gone.has(id)) return false;
-	state.todos.set(id, todo);
-	return known === undefined ? added : known !== "";
+	if (!(known >= updated_at || state.gone.has(id))) state.todos.set(id, todo);
 }
 
 export function forget(id) {

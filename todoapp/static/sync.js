@@ -15,6 +15,7 @@ let goingOn = null;
 let looking = null;
 let counted = {};
 let countFrom = 0;
+let settled = 0;
 
 /** Begin: show what the address says, and look for changes of `seen()`, the ids in view. */
 export async function start(seen) {
@@ -29,7 +30,9 @@ export async function start(seen) {
 }
 
 function openAddress() {
-	open(Object.fromEntries(new URLSearchParams(location.search)));
+	const asked = Object.fromEntries(new URLSearchParams(location.search));
+	const { status, search, sort_by, order } = asked;
+	open({ status, search, sort_by, order });
 }
 
 /** Show another view. All that is typed into a search is one step back. */
@@ -40,19 +43,16 @@ export function show(view, typing = false) {
 	history[typing && history.state ? "replaceState" : "pushState"](typing || null, "", address);
 }
 
-/** Load the next page, if there is one. */
 export function more() {
 	const next = state.pages.at(-1)?.next;
 	if (!next || next === goingOn) return;
 	goingOn = next;
 	enqueue(async (signal) => {
-		// The last page may be another one meanwhile.
 		const query = state.pages.at(-1).next;
 		if (query) state.pages = [...state.pages, await load(query, signal)];
 	}).finally(() => (goingOn = null));
 }
 
-/** Look for changes that somebody would see. */
 export function look() {
 	if (document.hidden || !state.loaded) return null;
 	looking ??= enqueue((signal) => {
@@ -78,7 +78,7 @@ async function open(view) {
 			if (view.search) announce(`${page.ids.length}${page.next ? " or more" : ""} found`);
 		});
 	}
-	if (!signal.aborted) enqueue(count);
+	look();
 }
 
 // One after the other: each begins with the list that the one before has left.
@@ -98,7 +98,6 @@ async function attempt(signal, task) {
 		if (signal.aborted) return;
 		if (error instanceof Outage) return pause("read");
 		if (!(error instanceof Refusal)) throw error;
-		// The address asks for what there is not.
 		notice(error.message);
 		open({});
 	}
@@ -107,10 +106,12 @@ async function attempt(signal, task) {
 async function refresh(signal) {
 	const pages = [...state.pages];
 	for (const [i] of inView()) {
-		const page = pages[i] && (await load(pages[i].query, signal, pages[i].etag));
+		if (!pages[i]) break;
+		const { query: asked, etag } = pages[i];
+		const page = await load(asked, signal, etag);
 		if (!page) continue;
 		pages[i] = page;
-		if (page.news) announce("Changed elsewhere");
+		if (etag && settled === state.settled) announce("Changed elsewhere");
 		const query = page.next;
 		if (!query) pages.length = i + 1;
 		// What follows begins elsewhere now: it is read again when it comes into view.
@@ -119,6 +120,7 @@ async function refresh(signal) {
 		}
 	}
 	state.pages = pages;
+	settled = state.settled;
 	await count(signal);
 }
 
@@ -130,14 +132,14 @@ function inView() {
 }
 
 async function count(signal) {
-	const { settled } = state;
+	const before = state.settled;
 	const now = Date.now();
 	if (now < countFrom) return;
 	const answer = await load(LEFT, signal, counted.etag);
 	// A million takes the database a while: no more than a twentieth of its time.
 	countFrom = now + 20 * (Date.now() - now);
 	// It may be without what was changed meanwhile.
-	if (settled !== state.settled) return;
+	if (before !== state.settled) return;
 	counted = answer ?? counted;
 	state.left = counted.total;
 }
@@ -146,6 +148,7 @@ async function load(query, signal, etag) {
 	const answer = await read(query, signal, etag);
 	if (!answer) return null;
 	const { data, headers } = answer;
+	data.forEach(learn);
 	const link = headers.get("Link")?.match(/<(.*)>/)[1];
 	return {
 		query,
@@ -153,6 +156,5 @@ async function load(query, signal, etag) {
 		ids: data.map(({ id }) => id),
 		next: link && new URL(link, location).search,
 		total: Number(headers.get("X-Total-Count")),
-		news: data.filter(learn).length,
 	};
 }

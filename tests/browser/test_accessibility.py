@@ -1,0 +1,320 @@
+"""Everybody can use it: by ear, on small and large screens, in light and dark, without motion."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.todos import Sql, add, checkbox, descriptions, insert, locked
+from tests.process.web import WebProcess
+
+TWO_LOOKS_MS = 5000
+BUSY = r"^error: Failed to load resource: .* status of 503 .* \(http\S+/api/todos/\d+\)$"
+REFUSED = r"^error: Failed to load resource: .* status of 500 .* \(http\S+/api/todos/\d+\)$"
+LONG = " ".join(["Call the plumber about the pipe in the bathroom, then the carpenter."] * 7)
+UNBROKEN = "https://example.org/" + "long" * 40
+# What overlaps, is cut off or beside the screen, of all that has words or can be used.
+MISPLACED = """() => {
+    const shown = [...document.querySelectorAll("body *")].filter(element =>
+        element.checkVisibility() && element.closest("#status") === null
+        && (element.matches("button, input, select, textarea")
+            || [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim())));
+    const boxes = shown.map(element => {
+        const range = document.createRange();
+        range.selectNodeContents(element);
+        const words = !element.matches("button, input, select, textarea");
+        const { left, top, right, bottom } = (words ? range : element).getBoundingClientRect();
+        // A space at the end of a line reaches over its end, and is not seen.
+        return [element, { left, top, bottom, right: words && element.matches(".text")
+            ? Math.min(right, element.getBoundingClientRect().right) : right }];
+    });
+    const name = element => `${element.tagName} ${element.ariaLabel ?? element.textContent}`;
+    const found = [];
+    if (document.documentElement.scrollWidth > innerWidth) found.push("scrolls to the side");
+    for (const [index, [element, box]] of boxes.entries()) {
+        if (box.left < 0 || box.right > innerWidth) found.push(`beside: ${name(element)}`);
+        if (element.scrollWidth > element.clientWidth + 1 && element.clientWidth)
+            found.push(`cut off: ${name(element)}`);
+        for (const [other, otherBox] of boxes.slice(index + 1)) {
+            if (element.contains(other) || other.contains(element)) continue;
+            // A message may lie on the list, which scrolls, but on nothing else.
+            if (element.closest("li") && other.closest("#banner, #notices")) continue;
+            if (box.left < otherBox.right - 1 && otherBox.left < box.right - 1
+                && box.top < otherBox.bottom - 1 && otherBox.top < box.bottom - 1)
+                found.push(`overlap: ${name(element)} and ${name(other)}`);
+        }
+    }
+    return found;
+}"""
+SHIFTS = """
+    window.shifts = [];
+    new PerformanceObserver(list => {
+        for (const { value, hadRecentInput, sources } of list.getEntries()) {
+            const moved = sources.map(({ node }) => node?.outerHTML?.slice(0, 80) ?? node?.data);
+            if (!hadRecentInput) shifts.push([value, moved]);
+        }
+    }).observe({ type: "layout-shift", buffered: true });
+"""
+
+
+class Stage(NamedTuple):
+    """Where a state of the page is made."""
+
+    page: Page
+    sql: Sql
+    database: str
+    stack: ExitStack
+
+
+@pytest.fixture
+def stage(page: Page, sql: Sql, database: str, expected_messages: list[str]) -> Iterator[Stage]:
+    expected_messages.append(BUSY)
+    with ExitStack() as stack:
+        yield Stage(page, sql, database, stack)
+
+
+# The states
+
+
+def show_an_empty_list(stage: Stage) -> None:
+    stage.page.goto("/")
+    expect(stage.page.get_by_text("No todos yet. Add one!")).to_be_visible()
+
+
+def show_a_full_list(stage: Stage) -> None:
+    insert(stage.sql, "Milk", LONG, "Bread", UNBROKEN)
+    insert(stage.sql, "Salt", LONG.upper(), completed=True)
+    stage.page.goto("/")
+    expect(descriptions(stage.page)).to_have_count(6)
+
+
+def edit(stage: Stage) -> None:
+    show_a_full_list(stage)
+    checkbox(stage.page, "Bread").press("Enter")
+    stage.page.get_by_role("textbox", name="Description").fill("x" * 480)
+
+
+def make_errors(stage: Stage) -> None:
+    edit(stage)
+    stage.page.get_by_role("textbox", name="Description").fill("x" * 501)
+    stage.page.get_by_role("textbox", name="Description").press("Enter")
+    add(stage.page, "y" * 510)
+    expect(stage.page.get_by_role("alert").filter(has_text="Too long")).to_have_count(2)
+
+
+def make_an_offer(stage: Stage) -> None:
+    show_a_full_list(stage)
+    stage.page.get_by_role("textbox", name="New todo").fill("Tea\nCoffee\nSugar")
+    expect(stage.page.get_by_role("button", name="Add 3 todos, one a line")).to_be_visible()
+
+
+def delete(stage: Stage) -> None:
+    show_a_full_list(stage)
+    checkbox(stage.page, LONG).press("Delete")
+    expect(stage.page.get_by_role("button", name="Undo")).to_be_visible()
+
+
+def show_the_keys(stage: Stage) -> None:
+    show_a_full_list(stage)
+    stage.page.get_by_role("button", name="Keys").click()
+    expect(stage.page.get_by_role("dialog", name="Keys")).to_be_visible()
+
+
+def show_the_banner(stage: Stage) -> None:
+    show_a_full_list(stage)
+    stage.stack.enter_context(locked(stage.database))
+    checkbox(stage.page, "Milk").check()
+    expect(stage.page.get_by_text("Trying again; your changes are kept")).to_be_visible()
+
+
+def find_nothing(stage: Stage) -> None:
+    insert(stage.sql, "Milk")
+    stage.page.goto("/?search=bread")
+    expect(stage.page.get_by_text("Nothing found.")).to_be_visible()
+
+
+STATES = [
+    *(show_an_empty_list, show_a_full_list, edit, make_errors, make_an_offer, delete),
+    *(show_the_keys, show_the_banner, find_nothing),
+]
+each_state = pytest.mark.parametrize("show", STATES, ids=lambda show: show.__name__)
+
+
+@each_state
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_axe_finds_nothing(stage: Stage, show: Callable[[Stage], None], colours: str) -> None:
+    stage.page.emulate_media(color_scheme=colours)
+    show(stage)
+
+    found = Axe().run(stage.page)
+
+    assert not found.violations_count, found.generate_report()
+
+
+@each_state
+@pytest.mark.parametrize("width", [320, 768, 2560])
+def test_nothing_is_cut_off_or_overlaps(
+    stage: Stage, show: Callable[[Stage], None], width: int
+) -> None:
+    stage.page.set_viewport_size({"width": width, "height": 1600})
+    show(stage)
+
+    if show is not show_the_keys:  # it lies above the rest, and axe looks at it
+        assert stage.page.evaluate(MISPLACED) == []
+    assert stage.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+# Nothing jumps
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("path", ["/", "/?status=completed", "/?search=milk"])
+def test_nothing_moves_while_the_page_loads(page: Page, sql: Sql, width: int, path: str) -> None:
+    page.add_init_script(SHIFTS)
+    page.set_viewport_size({"width": width, "height": 700})
+    insert(sql, LONG, "Milk", LONG)
+    insert(sql, "Milk and bread", LONG, completed=True)
+    sql("INSERT INTO todos (description) SELECT 'Milk ' || n FROM generate_series(1, 60) n")
+
+    page.goto(path)
+    page.wait_for_event("response", lambda response: response.status == 304)
+
+    expect(descriptions(page).first).to_be_visible()
+    assert page.evaluate("shifts") == []
+
+
+def test_nothing_moves_when_the_banner_comes_and_goes(stage: Stage) -> None:
+    page = stage.page
+    page.add_init_script(SHIFTS)
+    show_the_banner(stage)
+    stage.stack.close()
+
+    expect(page.get_by_text("Trying again")).to_have_count(0)
+    assert page.evaluate("shifts") == []
+
+
+def test_what_one_is_about_to_press_stays_where_it_is_when_another_notice_comes(
+    stage: Stage, expected_messages: list[str]
+) -> None:
+    expected_messages.append(REFUSED)
+    page = stage.page
+    delete(stage)
+    stage.sql("ALTER TABLE todos ADD CONSTRAINT refusal CHECK (NOT completed) NOT VALID")
+    stage.stack.callback(stage.sql, "ALTER TABLE todos DROP CONSTRAINT refusal")
+    undo = page.get_by_role("button", name="Undo")
+    before = undo.bounding_box()
+
+    checkbox(page, "Milk").click()
+
+    expect(page.get_by_text("Taken back. Internal server error.")).to_be_visible()
+    assert undo.bounding_box() == before
+
+
+def test_who_wants_no_motion_gets_none(stage: Stage) -> None:
+    page = stage.page
+    page.emulate_media(reduced_motion="reduce")
+    show_a_full_list(stage)
+    checkbox(page, "Milk").check()
+    checkbox(page, "Bread").press("Delete")
+    add(page, "Tea")
+    page.get_by_role("button", name="Keys").click()
+
+    assert page.evaluate("document.getAnimations().length") == 0
+    moving = """() => [...document.querySelectorAll("*")].filter(element => {
+        const style = getComputedStyle(element);
+        return style.scrollBehavior === "smooth" || style.animationName !== "none"
+            || parseFloat(style.transitionDuration) > 0.001;
+    }).length"""
+    assert page.evaluate(moving) == 0
+
+
+# Who cannot see it is told
+
+
+def expect_said(page: Page, words: str) -> None:
+    """Hear it from a live region."""
+    said = page.get_by_role("status").filter(has_text=words)
+    expect(said.or_(page.locator("[aria-live]").filter(has_text=words))).to_have_count(
+        1, timeout=TWO_LOOKS_MS
+    )
+
+
+def test_what_was_added_deleted_and_undone_is_said(page: Page, sql: Sql) -> None:
+    insert(sql, "Bread")
+    page.goto("/")
+    add(page, "Milk")
+    expect_said(page, "Added “Milk”")
+
+    checkbox(page, "Milk").press("Delete")
+    expect_said(page, "Deleted “Milk”")
+
+    page.keyboard.press("z")
+    expect_said(page, "Undone")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ("POST", "/api/todos", {"description": "Bread"}),
+        ("PATCH", "/api/todos/1", {"completed": True}),
+        ("DELETE", "/api/todos/1", None),
+    ],
+    ids=["added", "changed", "deleted"],
+)
+def test_that_others_have_changed_something_is_said(
+    page: Page, sql: Sql, web: WebProcess, request_: tuple[str, str, dict | None]
+) -> None:
+    insert(sql, "Milk", "Salt")
+    page.goto("/")
+    expect(descriptions(page)).to_have_count(2)
+
+    method, path, body = request_
+    web.request(method, path, json=body)
+
+    expect_said(page, "Changed elsewhere")
+
+
+def test_nothing_is_said_about_elsewhere_for_what_one_does_oneself(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    add(page, "Bread")
+    checkbox(page, "Milk").check()
+    page.wait_for_event("response", lambda response: response.status == 304)
+
+    expect_said(page, "Added “Bread”")
+
+
+def test_how_many_were_found_is_said(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Oat milk", "Bread")
+    page.goto("/")
+
+    page.get_by_role("searchbox", name="Search").fill("milk")
+
+    expect_said(page, "2 found")
+
+
+def test_what_is_wrong_at_a_field_is_said_and_belongs_to_the_field(page: Page) -> None:
+    page.goto("/")
+    field = page.get_by_role("textbox", name="New todo")
+
+    field.press("Enter")
+
+    expect(page.get_by_role("alert").filter(has_text="A todo needs some words.")).to_be_visible()
+    expect(field).to_have_accessible_description("A todo needs some words.")
+    expect(field).to_have_attribute("aria-invalid", "true")
+
+
+def test_what_is_wrong_in_an_editor_belongs_to_it(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    checkbox(page, "Milk").press("Enter")
+    editor = page.get_by_role("textbox", name="Description")
+
+    editor.fill("")
+    editor.press("Enter")
+
+    expect(page.get_by_role("alert").filter(has_text="A todo needs some words.")).to_be_visible()
+    expect(editor).to_have_accessible_description("A todo needs some words.")

@@ -1,0 +1,423 @@
+"""What others do meanwhile: in another tab, in another browser, by the API."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page, Response, expect
+
+from tests.browser.todos import Sql, add, checkbox, descriptions, insert, item, table
+from tests.process.web import WebProcess
+
+TWO_LOOKS_MS = 5000
+CONFLICT = r"^error: Failed to load resource: .* status of 412 .* \(http\S+/api/todos/\d+\)$"
+GONE = r"^error: Failed to load resource: .* status of 404 .* \(http\S+/api/todos/\d+\)$"
+
+
+@pytest.fixture(params=["another tab", "another browser"])
+def other(
+    request: pytest.FixtureRequest,
+    context: BrowserContext,
+    new_context: Callable[..., BrowserContext],
+) -> Page:
+    """A second page."""
+    return (context if request.param == "another tab" else new_context()).new_page()
+
+
+def hide(page: Page, hidden: bool = True) -> None:
+    """Let the page believe that another tab is before it, or no longer."""
+    page.evaluate(
+        """hidden => {
+            Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+            const value = hidden ? "hidden" : "visible";
+            Object.defineProperty(document, "visibilityState", { value, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )
+
+
+def open_at_rest(page: Page, shown: str) -> None:
+    """Open the page, and hide it: it does not learn what happens from now on."""
+    page.goto("/")
+    # A look follows the first list at once; this one is the next.
+    page.wait_for_event("response", lambda response: response.status == 304)
+    expect(descriptions(page).first).to_have_text(shown)
+    hide(page)
+
+
+def edit(page: Page, description: str, text: str) -> Locator:
+    """Begin to edit a todo, and type another text for it."""
+    item(page, description).get_by_text(description).dblclick()
+    editor = page.get_by_role("textbox", name="Description")
+    editor.fill(text)
+    return editor
+
+
+def change(web: WebProcess, sql: Sql, description: str, /, **fields: object) -> None:
+    """Change a todo, as somebody else does who uses the API."""
+    ((number,),) = sql(f"SELECT id FROM todos WHERE description = '{description}'")
+    assert web.request("PATCH", f"/api/todos/{number}", json=fields).ok
+
+
+def top(locator: Locator) -> float:
+    """Return where on the screen it is."""
+    box = locator.bounding_box()
+    assert box is not None
+    return box["y"]
+
+
+# They appear
+
+
+def test_what_is_added_elsewhere_appears(page: Page, other: Page) -> None:
+    page.goto("/")
+    other.goto("/")
+    expect(page.get_by_text("No todos yet")).to_be_visible()
+
+    add(other, "Milk")
+    add(other, "Bread")
+
+    expect(descriptions(page)).to_have_text(["Bread", "Milk"], timeout=TWO_LOOKS_MS)
+    expect(page.get_by_text("2 left")).to_be_visible()
+
+
+def test_what_is_changed_elsewhere_appears(page: Page, other: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread")
+    page.goto("/")
+    other.goto("/")
+    expect(descriptions(page)).to_have_text(["Bread", "Milk"])
+
+    checkbox(other, "Milk").check()
+    edit(other, "Bread", "Rolls").press("Enter")
+
+    expect(checkbox(page, "Milk")).to_be_checked(timeout=TWO_LOOKS_MS)
+    expect(descriptions(page)).to_have_text(["Rolls", "Milk"], timeout=TWO_LOOKS_MS)
+    expect(page.get_by_text("1 left")).to_be_visible()
+
+
+def test_what_is_deleted_elsewhere_disappears(page: Page, other: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread")
+    page.goto("/")
+    other.goto("/")
+    expect(descriptions(page)).to_have_text(["Bread", "Milk"])
+
+    item(other, "Bread").hover()
+    item(other, "Bread").get_by_role("button", name="Delete").click()
+    other.get_by_role("button", name="Close").click()
+
+    expect(descriptions(page)).to_have_text(["Milk"], timeout=TWO_LOOKS_MS)
+
+
+def test_what_others_do_by_the_api_appears(page: Page, sql: Sql, web: WebProcess) -> None:
+    insert(sql, "Milk", "Bread", "Salt")
+    page.goto("/")
+    expect(descriptions(page)).to_have_text(["Salt", "Bread", "Milk"])
+
+    web.request("POST", "/api/todos", json={"description": "Tea"})
+    change(web, sql, "Bread", completed=True, description="Rolls")
+    web.request("DELETE", "/api/todos/1")
+
+    expect(descriptions(page)).to_have_text(["Tea", "Salt", "Rolls"], timeout=TWO_LOOKS_MS)
+    expect(checkbox(page, "Rolls")).to_be_checked()
+
+
+def test_what_the_filter_leaves_out_now_disappears_and_what_it_takes_now_appears(
+    page: Page, sql: Sql, web: WebProcess
+) -> None:
+    insert(sql, "Milk", "Bread")
+    insert(sql, "Salt", completed=True)
+    page.goto("/?status=incomplete")
+    expect(descriptions(page)).to_have_text(["Bread", "Milk"])
+
+    change(web, sql, "Bread", completed=True)
+    change(web, sql, "Salt", completed=False)
+
+    expect(descriptions(page)).to_have_text(["Salt", "Milk"], timeout=TWO_LOOKS_MS)
+
+
+def test_what_is_deleted_in_one_tab_and_cleared_in_another_is_nobodys_trouble(
+    page: Page, other: Page, sql: Sql, expected_messages: list[str]
+) -> None:
+    expected_messages.append(GONE)
+    insert(sql, "Milk", "Bread", completed=True)
+    for each in (page, other):
+        each.goto("/")
+        expect(descriptions(each)).to_have_count(2)
+
+    item(page, "Bread").hover()
+    item(page, "Bread").get_by_role("button", name="Delete").click()
+    other.get_by_role("button", name="Clear completed").click()
+    other.get_by_role("button", name="Close").click()
+    expect(descriptions(page)).to_have_count(0, timeout=TWO_LOOKS_MS)
+    with page.expect_response(re.compile(r"/api/todos/\d+")):
+        page.get_by_role("button", name="Close").click()
+
+    expect(page.get_by_text(re.compile("Taken back|Not saved"))).to_have_count(0)
+    assert table(sql) == []
+
+
+# What one reads and edits stays
+
+
+def test_what_one_reads_stays_where_it_is(page: Page, sql: Sql, web: WebProcess) -> None:
+    insert(sql, *(f"Todo {number}" for number in range(100)))
+    page.goto("/")
+    read = item(page, "Todo 70")
+    expect(read).to_be_visible()
+    page.mouse.move(400, 400)
+    page.mouse.wheel(0, 1200)
+    expect(item(page, "Todo 99")).not_to_be_in_viewport()
+    expect(read).to_be_in_viewport()
+    before = top(read)
+
+    web.request("DELETE", "/api/todos/96")
+    web.request("POST", "/api/todos", json={"description": "New"})
+    change(web, sql, "Todo 98", description="long " * 99)
+
+    expect(descriptions(page).first).to_have_text("New", timeout=TWO_LOOKS_MS)
+    expect(item(page, "Todo 95")).to_have_count(0, timeout=TWO_LOOKS_MS)
+    expect(descriptions(page).nth(2)).to_have_text(re.compile("long"), timeout=TWO_LOOKS_MS)
+    assert abs(top(read) - before) < 1
+
+
+def test_who_scrolls_back_finds_what_was_added_meanwhile(
+    page: Page, sql: Sql, web: WebProcess
+) -> None:
+    sql("INSERT INTO todos (description) SELECT 'Todo ' || n FROM generate_series(1, 200) n")
+    page.goto("/")
+    expect(descriptions(page).first).to_have_text("Todo 200")
+    page.mouse.move(400, 400)
+    while not (read := item(page, "Todo 60")).count() or top(read) > 700:
+        page.mouse.wheel(0, 500)
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+
+    web.request("POST", "/api/todos", json={"description": "New"})
+    change(web, sql, "Todo 60", completed=True)
+    expect(checkbox(page, "Todo 60")).to_be_checked(timeout=TWO_LOOKS_MS)
+    page.mouse.wheel(0, -100_000)
+
+    expect(descriptions(page).first).to_have_text("New", timeout=TWO_LOOKS_MS)
+    assert len(set(descriptions(page).all_text_contents())) == descriptions(page).count()
+
+
+def test_what_one_edits_stays_where_it_is_and_what_is_typed_is_not_touched(
+    page: Page, sql: Sql, web: WebProcess
+) -> None:
+    insert(sql, *(f"Todo {number}" for number in range(30)))
+    page.goto("/")
+    editor = edit(page, "Todo 25", "My own words")
+    editor.press("Home")
+    before = top(editor)
+
+    web.request("POST", "/api/todos", json={"description": "new " * 99})
+    change(web, sql, "Todo 28", description="long " * 99)
+    change(web, sql, "Todo 25", description="Their words", completed=True)
+
+    expect(descriptions(page).first).to_have_text(re.compile("^new"), timeout=TWO_LOOKS_MS)
+    expect(checkbox(page, "Their words")).to_be_checked(timeout=TWO_LOOKS_MS)
+    assert abs(top(editor) - before) < 1
+    expect(editor).to_have_value("My own words")
+    expect(editor).to_be_focused()
+    page.keyboard.type("> ")
+    expect(editor).to_have_value("> My own words")
+
+
+def test_what_is_typed_into_the_other_fields_is_not_touched(
+    page: Page, sql: Sql, web: WebProcess
+) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    field = page.get_by_role("textbox", name="New todo")
+    field.press_sequentially("Not yet")
+
+    web.request("POST", "/api/todos", json={"description": "New"})
+
+    expect(descriptions(page)).to_have_text(["New", "Milk"], timeout=TWO_LOOKS_MS)
+    expect(field).to_have_value("Not yet")
+    expect(field).to_be_focused()
+
+
+def test_the_todo_with_the_focus_keeps_it(page: Page, sql: Sql, web: WebProcess) -> None:
+    insert(sql, "Milk", "Bread")
+    page.goto("/")
+    checkbox(page, "Milk").focus()
+
+    web.request("POST", "/api/todos", json={"description": "New"})
+    change(web, sql, "Milk", completed=True)
+
+    expect(checkbox(page, "Milk")).to_be_checked(timeout=TWO_LOOKS_MS)
+    expect(checkbox(page, "Milk")).to_be_focused()
+
+
+# Both have changed it
+
+
+def test_who_saves_what_was_changed_meanwhile_overwrites_nothing_and_is_offered_to(
+    page: Page, sql: Sql, web: WebProcess, expected_messages: list[str]
+) -> None:
+    expected_messages.append(CONFLICT)
+    insert(sql, "Milk")
+    open_at_rest(page, "Milk")
+    change(web, sql, "Milk", description="Oat milk")
+
+    edit(page, "Milk", "Soy milk").press("Enter")
+
+    said = page.get_by_role("region", name="Messages")
+    expect(said).to_contain_text("Not saved: Soy milk. It was changed elsewhere to “Oat milk”.")
+    expect(descriptions(page)).to_have_text(["Oat milk"])
+    assert table(sql) == [("Oat milk", False)]
+
+    page.get_by_role("button", name="Use mine").click()
+
+    expect(descriptions(page)).to_have_text(["Soy milk"])
+    expect(page.get_by_role("button", name="Use mine")).to_have_count(0)
+    page.reload()
+    expect(descriptions(page)).to_have_text(["Soy milk"])
+    assert table(sql) == [("Soy milk", False)]
+
+
+def test_who_has_edited_while_a_look_came_overwrites_nothing_either(
+    page: Page, sql: Sql, web: WebProcess, expected_messages: list[str]
+) -> None:
+    expected_messages.append(CONFLICT)
+    insert(sql, "Milk")
+    page.goto("/")
+    editor = edit(page, "Milk", "Soy milk")
+    change(web, sql, "Milk", description="Oat milk", completed=True)
+    expect(checkbox(page, "Oat milk")).to_be_checked(timeout=TWO_LOOKS_MS)
+
+    editor.press("Enter")
+
+    expect(page.get_by_role("button", name="Use mine")).to_be_visible()
+    expect(descriptions(page)).to_have_text(["Oat milk"])
+    assert table(sql) == [("Oat milk", True)]
+
+
+def test_a_conflict_about_what_is_edited_after_a_reload_is_one_too(
+    page: Page, sql: Sql, web: WebProcess, expected_messages: list[str]
+) -> None:
+    expected_messages.append(CONFLICT)
+    insert(sql, "Milk")
+    page.goto("/")
+    edit(page, "Milk", "Soy milk")
+    change(web, sql, "Milk", description="Oat milk")
+
+    page.reload()
+    editor = page.get_by_role("textbox", name="Description")
+    expect(editor).to_have_value("Soy milk")
+    editor.press("Enter")
+
+    expect(page.get_by_role("button", name="Use mine")).to_be_visible()
+    assert table(sql) == [("Oat milk", False)]
+
+
+def test_who_wants_the_same_as_the_other_hears_of_no_conflict(
+    page: Page, sql: Sql, web: WebProcess, expected_messages: list[str]
+) -> None:
+    expected_messages.append(CONFLICT)
+    insert(sql, "Milk")
+    open_at_rest(page, "Milk")
+    change(web, sql, "Milk", completed=True)
+
+    with page.expect_response(lambda response: response.request.method == "GET"):
+        checkbox(page, "Milk").check()
+
+    expect(checkbox(page, "Milk")).to_be_checked()
+    expect(page.get_by_role("region", name="Messages")).to_be_empty()
+    assert table(sql) == [("Milk", True)]
+
+
+def test_a_tick_for_a_todo_that_says_something_else_now_is_taken_back(
+    page: Page, sql: Sql, web: WebProcess, expected_messages: list[str]
+) -> None:
+    expected_messages.append(CONFLICT)
+    insert(sql, "Sell the car")
+    open_at_rest(page, "Sell the car")
+    change(web, sql, "Sell the car", description="Keep the car")
+
+    checkbox(page, "Sell the car").click()
+
+    said = page.get_by_role("region", name="Messages")
+    expect(said).to_contain_text("Taken back. It was changed elsewhere to “Keep the car”.")
+    expect(checkbox(page, "Keep the car")).not_to_be_checked()
+    assert table(sql) == [("Keep the car", False)]
+
+
+def test_a_todo_that_was_changed_meanwhile_is_not_deleted(
+    page: Page, sql: Sql, web: WebProcess, expected_messages: list[str]
+) -> None:
+    expected_messages.append(CONFLICT)
+    insert(sql, "Nothing of value")
+    open_at_rest(page, "Nothing of value")
+    change(web, sql, "Nothing of value", description="The key is under the mat")
+
+    checkbox(page, "Nothing of value").press("Delete")
+    page.get_by_role("button", name="Close").click()
+
+    said = page.get_by_role("region", name="Messages")
+    expect(said).to_contain_text("It was changed elsewhere to “The key is under the mat”.")
+    expect(descriptions(page)).to_have_text(["The key is under the mat"])
+    assert table(sql) == [("The key is under the mat", False)]
+
+
+def test_what_was_typed_for_a_todo_that_is_deleted_is_offered_again(
+    page: Page, sql: Sql, web: WebProcess, expected_messages: list[str]
+) -> None:
+    expected_messages.append(GONE)
+    insert(sql, "Milk", "Bread")
+    page.goto("/")
+    editor = edit(page, "Milk", "Soy milk")
+    web.request("DELETE", "/api/todos/1")
+    web.request("POST", "/api/todos", json={"description": "New"})
+    expect(descriptions(page).first).to_have_text("New", timeout=TWO_LOOKS_MS)
+    expect(editor).to_have_value("Soy milk")
+
+    editor.press("Enter")
+
+    said = page.get_by_role("region", name="Messages")
+    expect(said).to_contain_text("Not saved: Soy milk. It was deleted elsewhere.")
+    expect(descriptions(page)).to_have_text(["New", "Bread"])
+    page.get_by_role("button", name="Add it").click()
+    expect(descriptions(page)).to_have_text(["Soy milk", "New", "Bread"])
+    page.reload()
+    expect(descriptions(page)).to_have_text(["Soy milk", "New", "Bread"])
+
+
+# What it costs
+
+
+def test_an_unchanged_list_costs_a_304_and_nothing_else(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread")
+    page.goto("/")
+    # How many are left is asked for the second time.
+    page.wait_for_event("response", lambda answer: answer.status == 304 and "count" in answer.url)
+    answers: list[tuple[str, int, str]] = []
+
+    def hear(answer: Response) -> None:
+        answers.append((answer.request.method, answer.status, answer.url))
+
+    page.on("response", hear)
+    for _ in range(3):
+        page.wait_for_event("response")
+
+    assert [answer for answer in answers if answer[:2] != ("GET", 304)] == []
+
+
+def test_a_hidden_page_asks_for_nothing_and_looks_at_once_when_it_is_shown_again(
+    page: Page, sql: Sql
+) -> None:
+    insert(sql, "Milk")
+    page.clock.install()
+    open_at_rest(page, "Milk")
+    page.clock.pause_at(page.evaluate("Date.now() + 1000"))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+
+    page.clock.run_for(60_000)
+    assert page.evaluate("document.hidden")
+    assert requests == []
+
+    # Its timers stand still: only what is asked for at once is asked for.
+    with page.expect_request("**/api/todos?*"):
+        hide(page, False)

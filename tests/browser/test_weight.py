@@ -1,0 +1,93 @@
+"""What the page costs, and where it comes from."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.todos import Sql, add, descriptions, insert
+
+BUDGET = 40_000
+LINES = 300
+STATIC = Path(__file__).parents[2] / "todoapp" / "static"
+# What is loaded, but for the icon and what the API answers.
+LOADED = """() => performance.getEntriesByType("navigation")
+    .concat(performance.getEntriesByType("resource"))
+    .map(({ name, decodedBodySize, transferSize }) => [name, decodedBodySize, transferSize])
+    .filter(([name]) => /(\\/|\\.js|\\.css)$/.test(name))"""
+
+
+def test_the_page_its_scripts_and_its_style_are_less_than_40_kb(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    expect(descriptions(page)).to_have_text(["Milk"])
+
+    sizes = {Path(name).name: size for name, size, _ in page.evaluate(LOADED)}
+
+    assert {"page.css", "main.js", "outbox.js"} < set(sizes)
+    assert all(sizes.values())
+    assert sum(sizes.values()) < BUDGET, sizes
+
+
+def test_no_file_is_long() -> None:
+    files = [path for path in STATIC.rglob("*") if path.is_file()]
+
+    assert files
+    for path in files:
+        assert len(path.read_text().splitlines()) <= LINES, path.name
+
+
+def test_nothing_comes_from_another_origin(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk")
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto("/")
+    origin = page.evaluate("location.origin")
+
+    add(page, "Bread")
+    page.get_by_role("button", name="Keys").click()
+
+    expect(descriptions(page)).to_have_text(["Bread", "Milk"])
+    assert requests
+    assert [url for url in requests if not url.startswith(f"{origin}/")] == []
+
+
+@pytest.mark.parametrize("again", ["goto", "reload", "another tab"])
+def test_a_second_visit_transfers_no_file_again(page: Page, sql: Sql, again: str) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    expect(descriptions(page)).to_have_text(["Milk"])
+    if again == "another tab":
+        page = page.context.new_page()
+
+    page.reload() if again == "reload" else page.goto("/")
+
+    expect(descriptions(page)).to_have_text(["Milk"])
+    (_, size, transferred), *files = page.evaluate(LOADED)
+    assert transferred < size, "the page itself takes a 304"
+    assert files
+    assert [name for name, _, transferred in files if transferred] == []
+
+
+def test_no_inline_script_or_style_has_an_effect(page: Page, expected_messages: list[str]) -> None:
+    expected_messages.append("^error: .* violates the following Content Security Policy directive")
+    page.goto("/")
+
+    # As somebody does who has found a hole.
+    page.evaluate(
+        """() => {
+            const script = document.createElement("script");
+            script.textContent = "window.ran = true";
+            const style = document.createElement("style");
+            style.textContent = "h1 { color: rgb(1, 2, 3) }";
+            document.head.append(script, style);
+            const button = '<button onclick="window.ran = true" style="color: rgb(1, 2, 3)">';
+            document.body.insertAdjacentHTML("afterbegin", button + "Hole</button>");
+        }"""
+    )
+    button = page.get_by_role("button", name="Hole")
+    button.click()
+
+    assert page.evaluate("window.ran") is None
+    for element in (button, page.get_by_role("heading", name="Todos")):
+        expect(element).not_to_have_css("color", "rgb(1, 2, 3)")
