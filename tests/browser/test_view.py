@@ -279,6 +279,23 @@ def test_an_order_is_kept_by_a_reload_and_a_bookmark(
     expect(sort(bookmark).locator("option:checked")).to_have_text(label)
 
 
+def test_what_is_chosen_before_the_last_choice_is_painted_is_chosen(page: Page, sql: Sql) -> None:
+    insert(sql, "Bread", "Apples")
+    page.goto("/")
+    expect(descriptions(page)).to_have_text(["Apples", "Bread"])
+    # In one task, and so before the next frame.
+    sort(page).evaluate(
+        """select => {
+            for (const value of ["description asc", "id asc"]) {
+                select.value = value;
+                select.dispatchEvent(new Event("change", { bubbles: true }));
+            }
+        }"""
+    )
+    has_query(page, sort_by="id", order="asc")
+    expect(descriptions(page)).to_have_text(["Bread", "Apples"])
+
+
 def test_a_bookmark_opens_filter_search_and_order_together(page: Page, sql: Sql) -> None:
     insert(sql, "Milk 1", "Milk 2", "Bread")
     insert(sql, "Milk 3", completed=True)

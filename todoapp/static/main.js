@@ -41,8 +41,9 @@ todos.onclick = ({ target }) => {
 	if (target.matches(".edit")) edit(target.closest("li"));
 	if (target.matches(".delete")) actions.remove(target.closest("li").row);
 };
-// What one acts on is what is known, though it may not be painted yet.
-for (const type of ["change", "click", "keydown"]) addEventListener(type, render, true);
+// What one acts on is what is known, though it may not be painted yet. Not before a "change": it
+// would put back what has just been chosen.
+for (const type of ["click", "keydown"]) addEventListener(type, render, true);
 addEventListener("scroll", () => list.isEndNear() && sync.more());
 addEventListener("pagehide", outbox.leave);
 
