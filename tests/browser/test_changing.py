@@ -11,15 +11,14 @@ from .todos import (
     changes,
     checkbox,
     descriptions,
-    held,
     insert,
     item,
     left,
+    locked,
     messages,
     table,
 )
 
-LOCKED = "SELECT * FROM todos FOR UPDATE"
 # A lock that is held for longer than the service waits is answered so; the page tries again.
 TOOK_TOO_LONG = r"the server responded with a status of 503 .*/api/todos(/\d+)?(\?status=\w+)?\)"
 
@@ -304,7 +303,7 @@ def test_complete_all_without_an_answer_is_not_done_again_later(
     insert(sql, "Milk")
     page.goto("/")
     expect(left(page)).to_have_text("1 left")
-    with held(database, LOCKED):
+    with locked(database):
         page.get_by_role("button", name="Complete all").click()
         wait_until(lambda: sql("SELECT FROM pg_locks WHERE NOT granted"))
         page.close()
@@ -324,7 +323,7 @@ def test_a_todo_that_was_just_added_can_be_changed_and_deleted(
 ) -> None:
     expected_messages.append(TOOK_TOO_LONG)
     page.goto("/")
-    with held(database, "LOCK TABLE todos IN SHARE MODE"):
+    with locked(database):
         add(page, "Milk")
         add(page, "Bread")
         add(page, "Eggs")
@@ -425,7 +424,7 @@ def test_many_quick_changes_of_a_todo_arrive_in_order(
     insert(sql, "Milk")
     page.goto("/")
     expect(descriptions(page)).to_have_text(["Milk"])
-    with held(database, LOCKED):
+    with locked(database):
         for number in range(5):
             page.get_by_role("checkbox").click()
             descriptions(page).dblclick()
@@ -449,7 +448,7 @@ def test_many_quick_changes_of_many_todos_arrive(
     insert(sql, *names)
     page.goto("/")
     expect(left(page)).to_have_text("8 left")
-    with held(database, LOCKED):
+    with locked(database):
         for name in names:
             checkbox(page, name).click()
         page.get_by_role("button", name="Clear completed").click()

@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page, Request, Route, expect
 
 from tests.waiting import wait_until
 
-from .todos import Sql, add, checkbox, descriptions, held, insert, left, messages, table
+from .todos import Sql, add, checkbox, descriptions, insert, left, locked, messages, table
 
 MANY = 230
 
@@ -168,7 +168,7 @@ def test_what_is_completed_leaves_the_active_ones_at_once(
     expected_messages.append(r"the server responded with a status of 503 .*/api/todos/\d+\)")
     insert(sql, "Milk", "Bread")
     page.goto("/?status=incomplete")
-    with held(database, "SELECT * FROM todos FOR UPDATE"):
+    with locked(database):
         checkbox(page, "Bread").click()
         expect(descriptions(page)).to_have_text(["Milk"])
     wait_until(lambda: table(sql) == [("Milk", False), ("Bread", True)])

@@ -72,14 +72,3 @@ def changes(page: Page) -> list[tuple[str, str, str | None]]:
 
     page.on("request", see)
     return found
-
-
-@contextmanager
-def held(database: str, statement: str) -> Iterator[None]:
-    """Hold the locks that a statement takes."""
-    connection = psycopg2.connect(database)
-    try:
-        connection.cursor().execute(statement)
-        yield
-    finally:
-        connection.close()
