@@ -44,7 +44,12 @@ def browser() -> Iterator[Browser]:
     """A running Chromium."""
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=OPTIONS,
+            # Somebody's browser has it: who goes back may find a page as it was left.
+            ignore_default_args=["--disable-back-forward-cache"],
+        )
         yield browser
         browser.close()
 

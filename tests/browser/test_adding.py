@@ -5,7 +5,7 @@ from playwright.sync_api import APIResponse, Locator, Page, Route, expect
 
 from tests.waiting import wait_until
 
-from .todos import Sql, add, changes, descriptions, item, messages, table
+from .todos import Sql, add, changes, descriptions, insert, item, messages, table
 
 LENGTH = 500
 
@@ -19,7 +19,7 @@ def complaint(page: Page) -> Locator:
 
 
 def counter(page: Page) -> Locator:
-    return page.locator("#description-count")
+    return page.locator("#compose .count")
 
 
 def paste(page: Page, text: str) -> None:
@@ -238,3 +238,84 @@ def test_what_is_added_while_a_filter_hides_it_is_said(page: Page, sql: Sql) -> 
     expect(descriptions(page)).to_have_count(0)
     page.get_by_role("button", name="All", exact=True).click()
     expect(item(page, "Buy milk")).to_be_visible()
+
+
+def test_what_something_before_the_server_refuses_holds_nothing_up(
+    page: Page, sql: Sql, expected_messages: list[str]
+) -> None:
+    expected_messages.append(r"the server responded with a status of 403 .*/api/todos\)")
+    page.route(
+        "**/api/todos",
+        lambda route: route.fulfill(status=403, body="<h1>Forbidden</h1>"),
+        times=1,
+    )
+    page.goto("/")
+    add(page, "DROP TABLE todos")
+    add(page, "Milk")
+    expect(messages(page)).to_contain_text("Not saved: DROP TABLE todos. The server answered 403.")
+    wait_until(lambda: table(sql) == [("Milk", False)])
+
+
+def test_a_todo_that_a_look_finds_before_its_answer_comes_is_shown_once(
+    page: Page, sql: Sql
+) -> None:
+    answers: list[tuple[Route, APIResponse]] = []
+    page.route("**/api/todos", lambda route: answers.append((route, route.fetch())), times=1)
+    page.goto("/")
+    add(page, "Milk")
+    wait_until(lambda: page.title() and answers)
+    page.wait_for_event("response", lambda response: "limit=50" in response.url)
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    expect(descriptions(page)).to_have_text(["Milk"])
+    route, response = answers.pop()
+    route.fulfill(response=response)
+    expect(item(page, "Milk")).to_have_count(1)
+    assert table(sql) == [("Milk", False)]
+
+
+def test_without_an_answer_it_is_made_though_there_is_an_older_one_of_the_same_words(
+    page: Page, sql: Sql, expected_messages: list[str]
+) -> None:
+    expected_messages.append(r"net::ERR_FAILED .*/api/todos\)")
+    sql("INSERT INTO todos (description) SELECT 'Todo ' || n FROM generate_series(1, 60) n")
+    insert(sql, "Milk", completed=True)
+    # The newest are not in view.
+    page.goto("/?sort_by=id&order=asc")
+    expect(descriptions(page).first).to_have_text("Todo 1")
+    page.route("**/api/todos", lambda route: route.abort(), times=1)
+    add(page, "Milk")
+    wait_until(lambda: page.title() and [text for text, _ in table(sql)][60:] == ["Milk"] * 2)
+
+
+def test_without_room_in_the_browser_todos_are_added_once_each(page: Page, sql: Sql) -> None:
+    page.goto("/")
+    page.evaluate(
+        """() => {
+            for (const storage of [localStorage, sessionStorage]) {
+                for (let size = 2 ** 23; size >= 1; size /= 2) {
+                    try {
+                        storage.filler = (storage.filler ?? "") + "x".repeat(size);
+                    } catch {}
+                }
+            }
+        }"""
+    )
+    add(page, "Milk")
+    add(page, "Bread")
+    expect(descriptions(page)).to_have_text(["Bread", "Milk"])
+    expect(field(page)).to_have_value("")
+    wait_until(lambda: table(sql) == [("Milk", False), ("Bread", False)])
+
+
+def test_where_the_browser_may_keep_nothing_todos_are_added(page: Page, sql: Sql) -> None:
+    page.add_init_script(
+        """for (const name of ["localStorage", "sessionStorage"]) {
+            Object.defineProperty(window, name, {
+                get() { throw new DOMException("Access is denied.", "SecurityError"); },
+            });
+        }"""
+    )
+    page.goto("/")
+    add(page, "Milk")
+    expect(descriptions(page)).to_have_text(["Milk"])
+    wait_until(lambda: table(sql) == [("Milk", False)])

@@ -1,7 +1,7 @@
 """Changing: it shows at once, arrives in order, and for some seconds a deletion can be undone."""
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.waiting import wait_until
 
@@ -11,6 +11,7 @@ from .todos import (
     changes,
     checkbox,
     descriptions,
+    hold,
     insert,
     item,
     left,
@@ -45,6 +46,12 @@ def delete(page: Page, description: str) -> None:
 
 def undo(page: Page) -> Locator:
     return messages(page).get_by_role("button", name="Undo")
+
+
+def let_undo_end(page: Page) -> None:
+    """Let the time pass after which a deletion is sent, on the page's clock."""
+    page.clock.run_for(10_000)
+    page.evaluate("fetch('/health')")
 
 
 def has_table(sql: Sql, *rows: tuple[str, bool]) -> None:
@@ -206,6 +213,7 @@ def test_line_breaks_survive_an_edit_of_another_word(page: Page, sql: Sql, line_
 
 def test_undo_brings_a_deleted_todo_back_to_its_place(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread", "Eggs")
+    page.clock.install()
     page.goto("/")
     sent = changes(page)
     expect(left(page)).to_have_text("3 left")
@@ -217,6 +225,7 @@ def test_undo_brings_a_deleted_todo_back_to_its_place(page: Page, sql: Sql) -> N
     expect(descriptions(page)).to_have_text(["Eggs", "Bread", "Milk"])
     expect(left(page)).to_have_text("3 left")
     expect(undo(page)).to_be_hidden()
+    let_undo_end(page)
     assert sent == []
 
 
@@ -250,6 +259,7 @@ def test_a_message_cuts_a_long_description_between_characters(page: Page, sql: S
 
 def test_several_deletions_have_one_undo(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread", "Eggs", "Tea")
+    page.clock.install()
     page.goto("/")
     sent = changes(page)
     for each in ("Bread", "Eggs", "Milk"):
@@ -260,6 +270,7 @@ def test_several_deletions_have_one_undo(page: Page, sql: Sql) -> None:
     undo(page).click()
     expect(descriptions(page)).to_have_text(["Tea", "Eggs", "Bread", "Milk"])
     expect(left(page)).to_have_text("4 left")
+    let_undo_end(page)
     assert sent == []
 
 
@@ -292,7 +303,8 @@ def test_what_was_cleared_on_closing_is_not_cleared_again_later(page: Page, sql:
     later.goto("/")
     expect(descriptions(later)).to_have_text(["Bread"])
     # What is sent in order has been sent once this has.
-    add(later, "Tea")
+    with later.expect_response(lambda response: response.status == 201):
+        add(later, "Tea")
     has_table(sql, ("Bread", True), ("Tea", False))
     assert [method for method, _, _ in sent] == ["POST"]
 
@@ -356,19 +368,16 @@ def test_none_is_left_from_completing_all_until_the_server_has_counted(
     insert(sql, "Milk", "Bread")
     page.goto("/")
     expect(left(page)).to_have_text("2 left")
-    counts: list[Route] = []
-
-    def hold(route: Route) -> None:
-        counts.append(route)
-
-    page.route("**/api/todos?*count=true*", hold)
+    counts = hold(page, "**/api/todos?*count=true*")
     with page.expect_request("**/api/todos?*count=true*"):
         page.get_by_role("button", name="Complete all").click()
         expect(messages(page)).to_contain_text("2 completed")
     expect(left(page)).to_have_text("0 left")
-    for count in counts:
-        count.continue_()
-    page.unroute_all()
+    with page.expect_response("**/api/todos?*count=true*"):
+        for count in counts:
+            count.continue_()
+        page.unroute_all()
+    page.evaluate("() => new Promise(requestAnimationFrame)")
     expect(left(page)).to_have_text("0 left")
 
 
@@ -387,6 +396,7 @@ def test_clear_removes_what_is_completed_and_says_how_many(page: Page, sql: Sql)
 def test_clear_can_be_undone(page: Page, sql: Sql) -> None:
     insert(sql, "Milk")
     insert(sql, "Bread", completed=True)
+    page.clock.install()
     page.goto("/")
     sent = changes(page)
     page.get_by_role("button", name="Clear completed").click()
@@ -394,6 +404,7 @@ def test_clear_can_be_undone(page: Page, sql: Sql) -> None:
     undo(page).click()
     expect(descriptions(page)).to_have_text(["Bread", "Milk"])
     expect(left(page)).to_have_text("1 left")
+    let_undo_end(page)
     assert sent == []
 
 
@@ -476,3 +487,83 @@ def test_changes_made_where_the_browser_is_slow_to_paint_are_not_taken_back(
     page.keyboard.press("Enter")
     has_table(sql, ("Milk!", False))
     expect(messages(page)).to_be_empty()
+
+
+def test_what_is_changed_after_complete_all_and_before_it_is_kept_is_changed(
+    page: Page, sql: Sql, database: str, expected_messages: list[str]
+) -> None:
+    expected_messages.append(TOOK_TOO_LONG)
+    page.goto("/")
+    with locked(database):
+        add(page, "Milk")
+        add(page, "Bread")
+        page.get_by_role("button", name="Complete all").click()
+        edit(page, "Milk")
+        page.keyboard.type(" and eggs")
+        page.keyboard.press("Enter")
+        delete(page, "Bread")
+        expect(descriptions(page)).to_have_text(["Milk and eggs"])
+        messages(page).get_by_role("button", name="Close").click()
+    has_table(sql, ("Milk and eggs", True))
+    expect(descriptions(page)).to_have_text(["Milk and eggs"])
+
+
+def test_an_editor_that_may_not_be_left_is_the_only_one(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread")
+    page.goto("/")
+    edit(page, "Milk")
+    editor(page).fill(" ")
+    item(page, "Bread").get_by_text("Bread").dblclick()
+    expect(editor(page)).to_have_count(1)
+    expect(editor(page)).to_be_focused()
+    expect(editor(page)).to_have_value(" ")
+    page.keyboard.press("Enter")
+    expect(complaint(page)).to_have_text("A todo needs some words.")
+
+
+def test_a_draft_of_what_is_not_in_view_is_offered_until_it_is_saved(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    edit(page, "Milk")
+    editor(page).fill("Soy milk")
+    page.goto("/?status=completed")
+    messages(page).get_by_role("button", name="Save").click()
+    has_table(sql, ("Soy milk", False))
+    page.reload()
+    expect(page.get_by_text("Nothing found.")).to_be_visible()
+    expect(messages(page)).to_be_empty()
+
+
+def test_what_is_refused_is_offered_again_as_it_was_last(
+    page: Page, sql: Sql, expected_messages: list[str]
+) -> None:
+    expected_messages.append(r"the server responded with a status of 400 .*/api/todos\)")
+    held = hold(page, "**/api/todos", times=1)
+    page.goto("/")
+    add(page, "Buy\0milk")
+    wait_until(lambda: page.title() and held)
+    descriptions(page).dblclick()
+    editor(page).fill("Buy soy milk")
+    page.keyboard.press("Enter")
+    held.pop().continue_()
+    expect(messages(page)).to_contain_text("Not saved: Buy soy milk.")
+    messages(page).get_by_role("button", name="Add it").click()
+    has_table(sql, ("Buy soy milk", False))
+
+
+def test_a_deletion_is_not_undone_by_who_comes_back_after_it(
+    page: Page, sql: Sql, expected_messages: list[str]
+) -> None:
+    # The page makes sure.
+    expected_messages.append(r"the server responded with a status of 404 .*/api/todos/\d+\)")
+    insert(sql, "Milk")
+    page.goto("/")
+    expect(descriptions(page)).to_have_text(["Milk"])
+    # As if there were no cache of whole pages, the browser would load it again in any case.
+    delete(page, "Milk")
+    expect(undo(page)).to_be_visible()
+    page.goto("/docs")
+    has_table(sql)
+    page.go_back()
+    expect(page.get_by_text("No todos yet. Add one!")).to_be_visible()
+    expect(undo(page)).to_have_count(0)

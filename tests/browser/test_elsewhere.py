@@ -6,10 +6,19 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Response, expect
 
-from tests.browser.todos import Sql, add, checkbox, descriptions, insert, item, table
+from tests.browser.todos import (
+    TWO_LOOKS_MS,
+    Sql,
+    add,
+    checkbox,
+    descriptions,
+    edit,
+    insert,
+    item,
+    table,
+)
 from tests.process.web import WebProcess
 
-TWO_LOOKS_MS = 5000
 CONFLICT = r"^error: Failed to load resource: .* status of 412 .* \(http\S+/api/todos/\d+\)$"
 GONE = r"^error: Failed to load resource: .* status of 404 .* \(http\S+/api/todos/\d+\)$"
 
@@ -31,7 +40,7 @@ def hide(page: Page, hidden: bool = True) -> None:
             Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
             const value = hidden ? "hidden" : "visible";
             Object.defineProperty(document, "visibilityState", { value, configurable: true });
-            document.dispatchEvent(new Event("visibilitychange"));
+            document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
         }""",
         hidden,
     )
@@ -44,14 +53,6 @@ def open_at_rest(page: Page, shown: str) -> None:
     page.wait_for_event("response", lambda response: response.status == 304)
     expect(descriptions(page).first).to_have_text(shown)
     hide(page)
-
-
-def edit(page: Page, description: str, text: str) -> Locator:
-    """Begin to edit a todo, and type another text for it."""
-    item(page, description).get_by_text(description).dblclick()
-    editor = page.get_by_role("textbox", name="Description")
-    editor.fill(text)
-    return editor
 
 
 def change(web: WebProcess, sql: Sql, description: str, /, **fields: object) -> None:
@@ -179,6 +180,30 @@ def test_what_one_reads_stays_where_it_is(page: Page, sql: Sql, web: WebProcess)
     expect(item(page, "Todo 95")).to_have_count(0, timeout=TWO_LOOKS_MS)
     expect(descriptions(page).nth(2)).to_have_text(re.compile("long"), timeout=TWO_LOOKS_MS)
     assert abs(top(read) - before) < 1
+
+
+def test_what_one_reads_stays_when_more_is_added_than_a_page_holds(page: Page, sql: Sql) -> None:
+    insert(sql, *(f"Todo {number}" for number in range(120)))
+    page.goto("/")
+    page.mouse.move(400, 400)
+    page.mouse.wheel(0, 300)
+    read = item(page, "Todo 110")
+    expect(item(page, "Todo 119")).not_to_be_in_viewport()
+    before = top(read)
+
+    sql("INSERT INTO todos (description) SELECT 'New ' || n FROM generate_series(1, 70) n")
+    change_it = "UPDATE todos SET completed = true, updated_at = now() WHERE description = "
+    sql(f"{change_it} 'Todo 110'")
+
+    expect(descriptions(page).first).to_have_text("New 70", timeout=TWO_LOOKS_MS)
+    expect(checkbox(page, "Todo 110")).to_be_checked(timeout=TWO_LOOKS_MS)
+    assert abs(top(read) - before) < 1
+    page.mouse.wheel(0, 100_000)
+    expect(item(page, "Todo 0")).to_be_visible()
+    texts = descriptions(page).all_text_contents()
+    assert texts == [f"New {n}" for n in range(70, 0, -1)] + [
+        f"Todo {n}" for n in range(119, -1, -1)
+    ]
 
 
 def test_who_scrolls_back_finds_what_was_added_meanwhile(
@@ -359,6 +384,55 @@ def test_a_todo_that_was_changed_meanwhile_is_not_deleted(
     expect(said).to_contain_text("It was changed elsewhere to “The key is under the mat”.")
     expect(descriptions(page)).to_have_text(["The key is under the mat"])
     assert table(sql) == [("The key is under the mat", False)]
+
+
+def test_who_has_typed_nothing_hears_of_no_conflict(page: Page, sql: Sql, web: WebProcess) -> None:
+    insert(sql, "Milk")
+    open_at_rest(page, "Milk")
+    item(page, "Milk").get_by_text("Milk").dblclick()
+    change(web, sql, "Milk", description="Oat milk")
+    hide(page, False)
+    expect(page.get_by_role("status").filter(has_text="Changed elsewhere")).to_have_count(1)
+
+    page.keyboard.press("Enter")
+
+    expect(descriptions(page)).to_have_text(["Oat milk"])
+    expect(page.get_by_role("region", name="Messages")).to_be_empty()
+    assert table(sql) == [("Oat milk", False)]
+
+
+@pytest.mark.parametrize("button", ["Clear completed", "Complete all"])
+def test_a_change_of_all_that_changes_nothing_overwrites_nothing_in_silence(
+    page: Page, sql: Sql, web: WebProcess, expected_messages: list[str], button: str
+) -> None:
+    expected_messages.append(CONFLICT)
+    insert(sql, "Milk", completed=button == "Complete all")
+    open_at_rest(page, "Milk")
+    page.get_by_role("button", name=button).click()
+    if button == "Complete all":
+        expect(page.get_by_text("0 completed")).to_be_visible()
+    change(web, sql, "Milk", description="Oat milk")
+
+    edit(page, "Milk", "Soy milk").press("Enter")
+
+    expect(page.get_by_role("button", name="Use mine")).to_be_visible()
+    assert [text for text, _ in table(sql)] == ["Oat milk"]
+
+
+def test_what_was_reopened_elsewhere_is_not_cleared_and_stays(
+    page: Page, sql: Sql, web: WebProcess
+) -> None:
+    insert(sql, "Milk", "Bread", completed=True)
+    open_at_rest(page, "Bread")
+    change(web, sql, "Milk", completed=False)
+    page.get_by_role("button", name="Clear completed").click()
+    page.get_by_role("button", name="Close").click()
+    expect(page.get_by_text("1 cleared")).to_be_visible()
+
+    hide(page, False)
+
+    expect(descriptions(page)).to_have_text(["Milk"])
+    expect(checkbox(page, "Milk")).not_to_be_checked()
 
 
 def test_what_was_typed_for_a_todo_that_is_deleted_is_offered_again(

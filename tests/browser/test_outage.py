@@ -8,7 +8,7 @@ import psutil
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from tests.browser.todos import Sql, add, checkbox, descriptions, insert, item, locked, table
+from tests.browser.todos import Sql, add, checkbox, descriptions, edit, insert, item, locked, table
 from tests.faults.server import Server, make_migrated, running
 from tests.process.web import WebProcess, serving
 from tests.waiting import wait_until
@@ -113,12 +113,6 @@ def expect_banner(page: Page) -> None:
 def expect_no_banner(page: Page) -> None:
     """See that it says so no longer."""
     expect(page.get_by_text("Trying again")).to_have_count(0)
-
-
-def edit(page: Page, description: str, text: str) -> None:
-    """Begin to edit a todo, and type another text for it."""
-    item(page, description).get_by_text(description).dblclick()
-    page.get_by_role("textbox", name="Description").fill(text)
 
 
 def test_what_is_done_during_an_outage_is_shown_and_then_made_once_each_and_in_order(

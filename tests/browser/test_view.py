@@ -1,5 +1,6 @@
 """What is shown: in pages, and as the address says, which keeps it."""
 
+import re
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
@@ -8,9 +9,10 @@ from playwright.sync_api import Locator, Page, Request, Route, expect
 
 from tests.waiting import wait_until
 
-from .todos import Sql, add, checkbox, descriptions, insert, left, locked, messages, table
+from .todos import Sql, add, checkbox, descriptions, hold, insert, left, locked, messages, table
 
 MANY = 230
+SKELETON = re.compile("gradient")
 
 
 def has_query(page: Page, **expected: str) -> None:
@@ -56,13 +58,7 @@ def reads(page: Page) -> list[str]:
 @pytest.fixture
 def held_reads(page: Page) -> Iterator[list[Route]]:
     """The reads of the list that wait for this test to go on."""
-    routes: list[Route] = []
-
-    def hold(route: Route) -> None:
-        routes.append(route)
-
-    page.route("**/api/todos?*", hold)
-    yield routes
+    yield hold(page, "**/api/todos?*")
     page.unroute_all(behavior="ignoreErrors")
 
 
@@ -100,6 +96,7 @@ def test_no_page_more_is_loaded_than_is_near(page: Page, sql: Sql, reads: list[s
     )
     page.goto("/")
     expect(left(page)).to_have_text("1,000 left")
+    page.wait_for_event("response", lambda response: response.status == 304)
     assert sum("cursor" in each for each in reads) <= 2
 
 
@@ -108,21 +105,22 @@ def test_a_skeleton_is_shown_until_the_first_page_is_there(
 ) -> None:
     insert(sql, "Milk")
     page.goto("/")
-    expect(page.locator("#skeleton")).to_be_visible()
+    todos = page.get_by_role("list", name="Todos")
+    expect(todos).to_have_css("background-image", SKELETON)
     expect(page.get_by_text("No todos yet")).to_be_hidden()
-    expect(page.get_by_role("list", name="Todos")).to_have_attribute("aria-busy", "true")
+    expect(todos).to_have_attribute("aria-busy", "true")
     for route in held_reads:
         route.continue_()
     page.unroute_all()
     expect(descriptions(page)).to_have_text(["Milk"])
-    expect(page.locator("#skeleton")).to_be_hidden()
-    expect(page.get_by_role("list", name="Todos")).to_have_attribute("aria-busy", "false")
+    expect(todos).not_to_have_css("background-image", SKELETON)
+    expect(todos).to_have_attribute("aria-busy", "false")
 
 
 def test_without_todos_it_says_so_and_no_skeleton_stays(page: Page, sql: Sql) -> None:
     page.goto("/")
     expect(page.get_by_text("No todos yet. Add one!")).to_be_visible()
-    expect(page.locator("#skeleton")).to_be_hidden()
+    expect(page.locator("#todos")).not_to_have_css("background-image", SKELETON)
     expect(left(page)).to_have_text("0 left")
     add(page, "Milk")
     expect(page.get_by_text("No todos yet")).to_be_hidden()
@@ -337,3 +335,52 @@ def test_an_address_with_more_than_the_page_knows_shows_the_list(page: Page, sql
     insert(sql, "Milk")
     page.goto("/?utm_source=mail&limit=0&cursor=x#top")
     expect(descriptions(page)).to_have_text(["Milk"])
+
+
+def test_who_scrolls_while_a_search_is_under_way_finds_what_was_searched(
+    page: Page, sql: Sql
+) -> None:
+    sql(f"INSERT INTO todos (description) SELECT 'Todo ' || n FROM generate_series(1, {MANY}) n")
+    page.goto("/")
+    expect(descriptions(page).first).to_have_text(f"Todo {MANY}")
+    held = hold(page, "**/api/todos?*")
+    search(page).fill(f"Todo {MANY}")
+    wait_until(lambda: page.title() and any("search=" in route.request.url for route in held))
+    page.mouse.move(640, 500)
+    page.mouse.wheel(0, 2000)
+    page.wait_for_function("scrollY > 1000")
+    # What the scrolling has asked for has been asked before this.
+    page.evaluate("fetch('/health')")
+    for route in sorted(held, key=lambda route: "search=" not in route.request.url):
+        route.continue_()
+    page.unroute_all()
+    expect(descriptions(page)).to_have_text([f"Todo {MANY}"])
+    page.wait_for_event("response", lambda response: response.status == 304)
+    expect(descriptions(page)).to_have_text([f"Todo {MANY}"])
+
+
+def test_a_list_that_is_refused_is_asked_for_again_but_not_without_a_pause(
+    page: Page, sql: Sql, expected_messages: list[str]
+) -> None:
+    expected_messages.append(r"the server responded with a status of 401 .*/api/todos\?")
+    insert(sql, "Milk")
+    asked: list[Route] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route)
+        route.fulfill(status=401, json={"detail": "Sign in first"})
+
+    page.clock.install()
+    page.route("**/api/todos?*", refuse)
+    page.goto("/")
+    expect(page.get_by_text("Sign in first. Trying again")).to_be_visible()
+    page.clock.pause_at(page.evaluate("Date.now() + 100"))
+    page.evaluate("fetch('/health')")
+    before = len(asked)
+    for _ in range(20):
+        page.evaluate("fetch('/health')")
+    assert len(asked) == before
+    page.unroute_all()
+    page.clock.resume()
+    expect(descriptions(page)).to_have_text(["Milk"])
+    expect(page.get_by_text("Trying again")).to_have_count(0)

@@ -4,9 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 import psycopg2
-from playwright.sync_api import Locator, Page, Request
+from playwright.sync_api import Locator, Page, Request, Route
 
 Sql = Callable[[str], list[tuple]]
+
+TWO_LOOKS_MS = 5000
+"""Within this, what somebody else has done shows."""
 
 
 def insert(sql: Sql, *descriptions: str, completed: bool = False) -> None:
@@ -51,6 +54,14 @@ def add(page: Page, description: str) -> None:
     field.press("Enter")
 
 
+def edit(page: Page, description: str, text: str) -> Locator:
+    """Begin to edit a todo, and type another text for it; return the field."""
+    item(page, description).get_by_text(description).dblclick()
+    field = page.get_by_role("textbox", name="Description")
+    field.fill(text)
+    return field
+
+
 def messages(page: Page) -> Locator:
     """Return the messages that end after some seconds."""
     return page.get_by_role("region", name="Messages")
@@ -72,3 +83,17 @@ def changes(page: Page) -> list[tuple[str, str, str | None]]:
 
     page.on("request", see)
     return found
+
+
+def hold(page: Page, address: str, **options: int) -> list[Route]:
+    """Let requests wait for the test to go on; return a list that gets them as they come.
+
+    Takes the options of Playwright's `Page.route`.
+    """
+    waiting: list[Route] = []
+
+    def see(route: Route) -> None:
+        waiting.append(route)
+
+    page.route(address, see, **options)
+    return waiting

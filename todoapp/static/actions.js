@@ -1,18 +1,18 @@
-// What one can do to todos: it is shown at once, and sent by the outbox.
+// What one can do to todos.
 
 import { announce, notice } from "./notices.js";
 import * as outbox from "./outbox.js";
 import { state } from "./state.js";
 import { look } from "./sync.js";
 
-let undoable = null;
-let made = 0;
+let undoable;
 
 export function add(descriptions) {
-	for (const description of descriptions) {
+	const changes = descriptions.map((description) => {
 		const fields = { description, completed: false };
-		outbox.add({ kind: "create", key: `new-${Date.now()}-${made++}`, fields, left: 1 });
-	}
+		return { kind: "create", key: `new-${Math.random()}`, fields, left: 1 };
+	});
+	outbox.add(...changes);
 	// It may be one that is not shown.
 	const say = state.view.search || state.view.status ? notice : announce;
 	say(`Added ${numbered(descriptions.length, descriptions[0])}`);
@@ -52,8 +52,8 @@ export function undo() {
 /** Say what has become of a change, and offer again what was typed. */
 export function tell({ key, id, kind, fields }, answer, error) {
 	if (!held().length) undoable?.remove();
-	// Where it belongs, or which ones it was, only the server knows.
-	if (!key || kind === "create") look();
+	// Where it belongs, or which ones it was, only the server knows: once all is sent.
+	if ((!key || kind === "create") && held().length === state.changes.length) look();
 	if (!error) return key || notice(`${answer.updated ?? answer.deleted} ${kind.replace(/e?$/, "ed")}`);
 	const typed = fields?.description;
 	const { newer, message, status } = error;
@@ -71,8 +71,9 @@ function update({ key, id, version }, fields, left) {
 
 const held = () => state.changes.filter((change) => change.held);
 
-// After a change of all, nobody knows the version.
-const expected = (version) => (state.changes.some(({ key }) => !key) ? "" : version);
+// After that, nobody knows the version.
+const expected = (version) =>
+	state.changes.some(({ kind }) => kind === "complete") ? "" : version;
 
 function undoLater(message) {
 	undoable?.remove();

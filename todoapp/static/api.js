@@ -1,16 +1,17 @@
-// The HTTP client, and whether there is somebody at the other end.
+// The HTTP client.
 
+import { wait } from "./browser.js";
 import { banner } from "./notices.js";
 
 const API = document.documentElement.dataset.api;
-const TIMEOUT = 40_000;
 
+/** With the answer's `status`. */
 export class Refusal extends Error {}
 
-// It can be done later. `certain`: nothing was changed.
+/** It can be done later; whether it was done is not known. */
 export class Outage extends Error {}
 
-/** Return {data, headers}; null if `etag` is still the answer's. */
+/** Return {data, headers}, without data if `etag` is still the answer's. */
 export const read = (path, signal, etag) => request("GET", path, { etag, signal });
 
 /** Make a change, if the todo is still that of `version`; return the answer. */
@@ -32,59 +33,38 @@ async function request(method, path, { body, etag, version, signal }) {
 			method,
 			headers,
 			body: body && JSON.stringify(body),
-			signal: AbortSignal.any([AbortSignal.timeout(TIMEOUT), ...(signal ? [signal] : [])]),
+			signal: AbortSignal.any([AbortSignal.timeout(40_000), ...(signal ? [signal] : [])]),
 			// Even if the page is closed, it arrives.
 			keepalive: kind === "write",
 		});
-		data = [204, 304].includes(response.status) ? null : await response.json();
+		data = response.status === 204 ? {} : await response.json();
 	} catch (error) {
 		if (signal?.aborted) throw error;
-		throw fails(kind, "The server cannot be reached");
 	}
-	const { ok, status } = response;
-	const message = data?.detail ?? `The server answered ${status}`;
-	if (status > 500 || [408, 429, kind === "read" && 500].includes(status)) {
-		throw fails(kind, message, status === 503 && !message.includes("may have been made"));
-	}
-	works(kind);
-	if (status === 304) return null;
-	if (ok) return { data, headers: response.headers };
+	const { ok, status = 503 } = response ?? {};
+	const why = response ? `The server answered ${status}` : "The server cannot be reached";
+	const message = data?.detail ?? why;
+	const passes = kind === "read" ? status > 400 && status !== 404 : status > 500;
+	// What is not JSON comes from something before the service.
+	const strange = !data && (ok || status === 404);
+	if (passes || strange || [408, 429].includes(status)) throw fails(kind, message);
+	if (outages.delete(kind)) tell();
+	if (ok || status === 304) return { data, headers: response.headers };
 	throw Object.assign(new Refusal(message), { status });
 }
 
 const outages = new Map();
-let hopes = [];
 
-/** Wait a while, longer each time, or until there is hope. */
-export function pause(kind) {
-	const longest = Math.min(8000, 500 * 2 ** (outages.get(kind)?.tries ?? 1));
-	return new Promise((resolve) => {
-		hopes.push(resolve);
-		// Not all pages at once.
-		setTimeout(resolve, longest * (0.5 + Math.random() / 2));
-	});
-}
+/** Wait a while; not all pages for the same. */
+export const pause = () => wait(1000 + 2000 * Math.random());
 
-function fails(kind, message, certain = false) {
-	outages.set(kind, { message, tries: (outages.get(kind)?.tries ?? 0) + 1 });
+function fails(kind, message) {
+	outages.set(kind, message);
 	tell();
-	return Object.assign(new Outage(message), { certain });
-}
-
-function works(kind) {
-	if (!outages.delete(kind)) return;
-	tell();
-	hope();
+	return new Outage(message);
 }
 
 function tell() {
-	const [outage] = outages.values();
-	banner(outage ? `${outage.message}. Trying again; your changes are kept.` : "");
+	const [message] = outages.values();
+	banner(message ? `${message}. Trying again; your changes are kept.` : "");
 }
-
-function hope() {
-	hopes.forEach((resolve) => resolve());
-	hopes = [];
-}
-
-addEventListener("online", hope);

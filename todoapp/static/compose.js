@@ -1,10 +1,9 @@
-// The field for new todos, and what any field for a description has to say before a request.
+// The field for new todos, and what a description has to be.
 
 import { add } from "./actions.js";
-import { byId } from "./dom.js";
+import { byId, keep, session } from "./browser.js";
 
 const LENGTH = Number(document.documentElement.dataset.length);
-const LINES = 1000;
 
 const form = byId("compose");
 const field = byId("description");
@@ -30,12 +29,12 @@ export function complain(input, message) {
 	input.ariaDescription = message;
 }
 
-/** Say whether it is Enter, and not the end of a composition (of Japanese, say). */
+// Not the Enter that ends a composition, of Japanese for example.
 export const isEnter = (event) => event.key === "Enter" && !event.shiftKey && !event.isComposing;
 
 /** Begin, with what was typed before a reload. */
 export function start() {
-	field.value = sessionStorage.getItem("add") ?? "";
+	field.value = session.add ?? "";
 	show();
 	field.oninput = show;
 	field.onkeydown = (event) => {
@@ -53,7 +52,7 @@ const lines = () => field.value.split(/[\r\n]+/).map((line) => line.trim()).filt
 
 function show() {
 	const { length } = lines();
-	sessionStorage.add = field.value;
+	keep(session, "add", field.value);
 	form.querySelector(".count").textContent = room(field.value.trim());
 	complain(field, "");
 	offer.hidden = length < 2;
@@ -63,7 +62,7 @@ function show() {
 function submit(descriptions) {
 	field.focus();
 	const line = descriptions.findIndex(problem);
-	if (descriptions.length > LINES) return complain(field, `More than ${LINES} lines.`);
+	if (descriptions.length > 1000) return complain(field, "More than 1000 lines.");
 	if (line >= 0) {
 		const where = descriptions.length > 1 ? `Line ${line + 1}: ` : "";
 		return complain(field, where + problem(descriptions[line]));

@@ -1,7 +1,7 @@
 // What the keyboard does.
 
 import { remove, undo } from "./actions.js";
-import { byId } from "./dom.js";
+import { byId } from "./browser.js";
 import { itemOf, move } from "./list.js";
 import { edit } from "./row.js";
 
@@ -22,7 +22,7 @@ const IN_A_ROW = {
 };
 
 export function start() {
-	document.addEventListener("keydown", (event) => {
+	addEventListener("keydown", (event) => {
 		const { key, target } = event;
 		if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || help.open) return;
 		if (target.matches("textarea, select, [type=search]")) {

@@ -1,7 +1,7 @@
 // The list: its rows in order, and what one reads stays where it is.
 
-import { byId } from "./dom.js";
-import { isEditing, make, update } from "./row.js";
+import { byId } from "./browser.js";
+import { update } from "./row.js";
 import { rows, state } from "./state.js";
 
 const list = byId("todos");
@@ -10,11 +10,11 @@ const shown = new Map();
 
 export function render() {
 	const place = anchor();
-	const focused = list.contains(document.activeElement) && document.activeElement;
-	const index = focused && indexOf(focused);
+	const { activeElement } = document;
+	const index = focused();
 	arrange(rows());
-	if (focused?.isConnected) focused.focus({ preventScroll: true });
-	else if (focused) focusAt(index);
+	if (!activeElement.isConnected) focusAt(index);
+	else if (index >= 0) activeElement.focus({ preventScroll: true });
 	place();
 	list.ariaBusy = !state.loaded;
 	const { search, status } = state.view;
@@ -45,8 +45,8 @@ function firstInView() {
 
 /** Focus the item `step` items from the one that has the focus, or the first in view. */
 export function move(step) {
-	const within = list.contains(document.activeElement);
-	focusAt(within ? indexOf(document.activeElement) + step : firstInView());
+	const index = focused();
+	focusAt(index < 0 ? firstInView() : index + step);
 }
 
 function focusAt(index) {
@@ -58,13 +58,13 @@ function arrange(wanted) {
 	const keys = new Set(wanted.map(({ key }) => key));
 	for (const [key, item] of shown) {
 		// What is being typed stays.
-		if (keys.has(key) || isEditing(item)) continue;
+		if (keys.has(key) || item.matches(".editing")) continue;
 		item.remove();
 		shown.delete(key);
 	}
 	let next = items[0];
 	for (const row of wanted) {
-		const item = shown.get(row.key) ?? make();
+		const item = shown.get(row.key) ?? byId("row").content.cloneNode(true).firstElementChild;
 		shown.set(row.key, item);
 		update(item, row);
 		if (next && !keys.has(next.row.key)) next = next.nextElementSibling;
@@ -97,7 +97,7 @@ function anchor() {
 }
 
 const top = (item) => item.getBoundingClientRect().top;
-const indexOf = (element) => [...items].indexOf(element.closest("li"));
+const focused = () => [...items].indexOf(document.activeElement.closest("li"));
 
 addEventListener("scroll", () => {
 	if (!scrollY) document.body.style.minHeight = "";

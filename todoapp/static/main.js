@@ -2,7 +2,7 @@
 
 import * as actions from "./actions.js";
 import * as compose from "./compose.js";
-import { byId } from "./dom.js";
+import { byId, keep, session } from "./browser.js";
 import * as keys from "./keys.js";
 import * as list from "./list.js";
 import { notice } from "./notices.js";
@@ -27,7 +27,10 @@ state.render = () => {
 function goOnEditing({ key, id, version, text }) {
 	const item = list.itemOf(id ? String(id) : key);
 	if (item) return edit(item, { version, text });
-	const save = () => actions.rename({ key: String(id), id, version }, text);
+	const save = () => {
+		keep(session, "edit");
+		actions.rename({ key: String(id), id, version }, text);
+	};
 	notice(`Not saved yet: ${text}`, "Save", save);
 }
 
@@ -46,6 +49,8 @@ todos.onclick = ({ target }) => {
 for (const type of ["click", "keydown"]) addEventListener(type, render, true);
 addEventListener("scroll", () => list.isEndNear() && sync.more());
 addEventListener("pagehide", outbox.leave);
+// What was held has been sent.
+addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 
 toolbar.start();
 compose.start();

@@ -1,8 +1,6 @@
-// What the page says: what was done, and that the server is away.
+// What the page says.
 
-import { byId } from "./dom.js";
-
-const SECONDS = 7;
+import { byId } from "./browser.js";
 
 export function announce(message) {
 	byId("status").textContent = message;
@@ -30,12 +28,9 @@ export function notice(message, label, action, expired) {
 	};
 	close.onclick = end;
 	byId("notices").prepend(item);
-	if (!label || expired) endLater(item, end);
+	// Not while somebody is about to use it.
+	const wait = () =>
+		setTimeout(() => (item.matches(":hover, :focus-within") ? wait() : end()), 7000);
+	if (!label || expired) wait();
 	return item;
-}
-
-// Not while somebody is about to use it.
-function endLater(item, end) {
-	const wait = () => (item.matches(":hover, :focus-within") ? endLater(item, end) : end());
-	setTimeout(wait, SECONDS * 1000);
 }

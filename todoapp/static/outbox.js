@@ -1,38 +1,45 @@
-// The changes to be made: kept until the server has made or refused them, and sent in order.
+// The changes to be made: kept until the server has answered, and sent in order.
 
 import { Outage, pause, read, Refusal, send } from "./api.js";
+import { keep, local, session, wait } from "./browser.js";
 import { changed, forget, learn, state } from "./state.js";
 
 // What a closed page has left, the next one sends. Without locks (on plain HTTP) nobody can tell
 // which page is closed: there each tab keeps its own.
-const [storage, locks] = navigator.locks
-	? [localStorage, navigator.locks]
-	: [sessionStorage, { request: (name, options, task) => task?.(true) }];
-const place = `outbox/${Date.now()}-${Math.random()}`;
+const [storage, locks] = local && navigator.locks
+	? [local, navigator.locks]
+	: [session, { request: (name, options, task) => task?.(true) }];
+const place = `outbox/${Math.random()}`;
 
+let asked;
 let listener;
 let sending = false;
 
 /** Begin to send. `hear(change, answer, error)` is called for what was made or refused. */
-export async function start(hear) {
+export function start(hear) {
 	listener = hear;
 	locks.request(place, () => new Promise(() => {}));
+	addEventListener("visibilitychange", adopt);
+	adopt();
+}
+
+async function adopt() {
 	for (const other of Object.keys(storage).filter((name) => name.startsWith("outbox/"))) {
 		await locks.request(other, { ifAvailable: true }, (free) => {
 			if (!free || other === place) return;
 			// Not what was meant for all todos as they were then.
-			state.changes.push(...JSON.parse(storage[other]).filter(({ key }) => key));
+			state.changes.push(...JSON.parse(storage[other] ?? "[]").filter(({ key }) => key));
 			release();
-			storage.removeItem(other);
+			keep(storage, other);
 		});
 	}
 }
 
-/** Show a change, and send it in its turn, if it is not held. */
-export function add(change) {
+/** Show changes, and send them in their turn, if they are not held. */
+export function add(...changes) {
 	// It was meant for the todos as they were.
-	if (!change.held && state.changes.some(({ kind }) => kind === "clear")) release();
-	state.changes.push(change);
+	if (!changes[0].held && state.changes.some(({ kind }) => kind === "clear")) release();
+	state.changes.push(...changes);
 	save();
 	drain();
 }
@@ -54,9 +61,8 @@ export function leave() {
 }
 
 function save() {
-	if (state.changes.length) storage[place] = JSON.stringify(state.changes);
-	else storage.removeItem(place);
 	changed();
+	keep(storage, place, state.changes.length && JSON.stringify(state.changes));
 }
 
 async function drain() {
@@ -77,8 +83,7 @@ async function next(change) {
 	} catch (error) {
 		if (error instanceof Refusal) return refuse(change, error);
 		if (!(error instanceof Outage)) throw error;
-		if (error.certain) delete change.after;
-		await pause("write");
+		await pause();
 	}
 }
 
@@ -94,18 +99,20 @@ async function create(change) {
 	const { after, fields } = change;
 	if (after !== undefined) {
 		// It got no answer, and may be at work: locks are waited for 3 seconds.
-		await new Promise((resolve) => setTimeout(resolve, 3500));
+		await wait(3500);
 		const made = (await newest(100)).find(
 			({ id, description }) => id > after && description === fields.description,
 		);
 		if (made) return made;
 	}
-	change.after = state.newest || (await newest(1))[0]?.id || 0;
+	// Not all that is older may have been shown.
+	asked ??= (await newest(1)).map(learn);
+	change.after = state.newest;
 	save();
 	return send("POST", "", fields);
 }
 
-const newest = async (limit) => (await read(`?sort_by=id&order=desc&limit=${limit}`)).data;
+const newest = async (limit) => (await read(`?order=desc&limit=${limit}`)).data;
 
 async function changeOne({ kind, id, fields, version }) {
 	try {
@@ -123,7 +130,7 @@ async function changeOne({ kind, id, fields, version }) {
 function settle(change, answer) {
 	const { kind, key, id } = change;
 	state.settled++;
-	if (state.left !== null) state.left = kind === "complete" ? 0 : state.left + (change.left ?? 0);
+	state.left = kind === "complete" ? 0 : state.left + (change.left ?? 0);
 	if (kind === "create") {
 		state.keys.set(answer.id, key);
 		const { search, order } = state.view;
@@ -136,30 +143,35 @@ function settle(change, answer) {
 	listener(change, answer);
 }
 
-// Later changes of the same todo are changes of what this one has made of it.
+// Later changes are changes of what this one has made of it.
 function follow({ key, version }, todo) {
 	learn(todo);
 	for (const later of [...state.changes, state.editing]) {
-		if (later?.key === key && later.version === version) {
-			Object.assign(later, { id: todo.id, version: todo.updated_at });
-		}
+		if (later?.key !== key) continue;
+		later.id = todo.id;
+		if (later.version === version) later.version = todo.updated_at;
 	}
 }
 
 function settleAll(kind) {
-	for (const todo of [...state.todos.values()]) {
-		// Of which version, the next look tells.
-		if (kind === "complete") Object.assign(todo, { completed: true, updated_at: "" });
-		else if (todo.completed) forget(todo.id);
+	for (const todo of state.todos.values()) {
+		if (todo.completed !== (kind === "clear")) continue;
+		// Somebody may have reopened it: the next look tells.
+		if (todo.completed) state.todos.delete(todo.id);
+		else Object.assign(todo, { completed: true, updated_at: "" });
 	}
+	if (kind === "clear") return;
 	for (const later of [...state.changes, state.editing]) if (later) later.version = "";
 }
 
 function refuse(change, error) {
-	const { key, id } = change;
-	state.changes = state.changes.filter((other) => other !== change && (id || other.key !== key));
+	const { kind, key, id } = change;
+	const isIts = (other) => other === change || (kind === "create" && other.key === key);
+	const refused = state.changes.filter(isIts);
+	state.changes = state.changes.filter((other) => !refused.includes(other));
 	if (error.newer) state.todos.set(id, error.newer);
 	if (error.status === 404 && id) forget(id);
 	save();
-	listener(change, null, error);
+	const fields = Object.assign({}, ...refused.map((each) => each.fields));
+	listener({ ...change, fields }, null, error);
 }

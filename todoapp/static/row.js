@@ -2,10 +2,8 @@
 
 import { rename } from "./actions.js";
 import { complain, isEnter, problem, room } from "./compose.js";
-import { byId } from "./dom.js";
+import { byId, keep, session } from "./browser.js";
 import { state } from "./state.js";
-
-export const make = () => byId("row").content.cloneNode(true).firstElementChild;
 
 export function update(item, row) {
 	const [check, text] = item.children;
@@ -16,22 +14,22 @@ export function update(item, row) {
 	item.row = row;
 }
 
-export const isEditing = (item) => item.classList.contains("editing");
-
 /** Return what a reload has interrupted, {key, id, version, text}, or null. */
-export const draft = () => JSON.parse(sessionStorage.getItem("edit"));
+export const draft = () => JSON.parse(session.edit ?? null);
 
 /** Edit a todo in its place, or go on with a draft. */
 export function edit(item, { text, version } = item.row) {
-	if (isEditing(item)) return;
+	// Another one is not right yet.
+	if (state.editing) return document.querySelector(".editing textarea").focus();
 	const { key, id, description } = item.row;
 	item.append(byId("editor").content.cloneNode(true));
 	item.classList.add("editing");
 	const [field, count] = item.querySelectorAll("textarea, .count");
-	field.value = text ?? description;
-	const editing = (state.editing = { key, id, version });
+	field.value = description;
+	state.editing = { key, id, version, before: field.value };
+	field.value = text ?? field.value;
 	const typed = () => {
-		sessionStorage.edit = JSON.stringify({ ...editing, text: field.value });
+		keep(session, "edit", JSON.stringify({ ...state.editing, text: field.value }));
 		count.textContent = room(field.value);
 		complain(field, "");
 	};
@@ -39,32 +37,33 @@ export function edit(item, { text, version } = item.row) {
 	field.oninput = typed;
 	field.onkeydown = (event) => {
 		if (event.key === "Escape") close(item);
-		else if (isEnter(event)) save(item, editing);
+		else if (isEnter(event)) save(item);
 		else return;
 		event.preventDefault();
 		event.stopPropagation();
 	};
 	// Not if it is only moved.
-	field.onblur = () => setTimeout(() => document.activeElement !== field && save(item, editing));
+	const left = () => document.activeElement !== field && save(item);
+	field.onblur = () => setTimeout(left);
 	field.focus();
 	field.setSelectionRange(field.value.length, field.value.length);
 }
 
-function save(item, editing) {
+function save(item) {
 	const field = item.querySelector("textarea");
 	if (!field) return;
 	const typed = field.value.trim();
-	if (field.value !== item.row.description.replace(/\r\n?/g, "\n")) {
+	if (field.value !== state.editing.before) {
 		const wrong = problem(typed);
 		if (wrong) return complain(field, wrong);
-		rename(editing, typed);
+		rename(state.editing, typed);
 	}
 	close(item);
 }
 
 function close(item) {
 	const focused = item.contains(document.activeElement);
-	sessionStorage.removeItem("edit");
+	keep(session, "edit");
 	state.editing = null;
 	item.classList.remove("editing");
 	item.querySelector(".editor").remove();

@@ -1,4 +1,4 @@
-// What the page knows: the todos as the server last had them, and the changes to come.
+// What the page knows: the todos as the server has them, and the changes to come.
 
 export const state = {
 	// In the API's words: {status, search, sort_by, order}.
@@ -7,16 +7,16 @@ export const state = {
 	pages: [],
 	loaded: false,
 	todos: new Map(),
-	// By id: the key of a row that was there before its todo had an id.
+	// By id: the key of a row that was there before it had an id.
 	keys: new Map(),
-	// Deleted here; an answer on its way may still have them.
+	// Deleted; an answer on its way may still have them.
 	gone: new Set(),
 	// In order: {kind, key, id, fields, version, left}, and `held` if it can be undone.
 	changes: [],
-	// {key, id, version}
+	// {key, id, version, before}
 	editing: null,
-	// How many are left to do, without the changes.
-	left: null,
+	// How many are left to do, without the changes, once it is known.
+	left: NaN,
 	newest: 0,
 	settled: 0,
 	render: null,
@@ -24,21 +24,17 @@ export const state = {
 
 let scheduled = false;
 
-/** Render, once for all that changes together. */
+/** Render, with the next frame. */
 export function changed() {
 	if (!scheduled) requestAnimationFrame(render);
 	scheduled = true;
 }
 
-/** Render what has changed. */
+/** Render now, if anything has changed. */
 export function render() {
 	if (scheduled) state.render();
 	scheduled = false;
 }
-
-/** Return the query of a view, for the page as for the API. */
-export const queryOf = (view) =>
-	new URLSearchParams(Object.entries(view).filter(([, value]) => value));
 
 /** Keep a todo, unless a later state is known. */
 export function learn(todo) {
@@ -60,7 +56,11 @@ export function rows() {
 	const byKey = Map.groupBy(changes, ({ key }) => key);
 	const some = ({ key }) => (byKey.has(undefined) ? changes : (byKey.get(key) ?? []));
 	const unsent = view.search ? [] : changes.filter(({ kind }) => kind === "create");
-	const wanted = (row) => row && (!view.status || row.completed === (view.status === "completed"));
+	// It may be in the list before it has its answer.
+	const { after, fields } = changes.find(({ kind }) => kind === "create") ?? {};
+	const sent = ({ id, description }) => id > after && description === fields.description;
+	const wanted = (row) =>
+		row && !sent(row) && (!view.status || row.completed === (view.status === "completed"));
 	return [...unsent.reverse().map(({ key }) => ({ key })), ...[...ids].map(rowOf)]
 		.map((row) => row && some(row).reduce(effect, row))
 		.filter(wanted);
@@ -68,9 +68,7 @@ export function rows() {
 
 function rowOf(id) {
 	const todo = state.todos.get(id);
-	if (!todo) return null;
-	const { description, completed, updated_at: version } = todo;
-	return { key: state.keys.get(id) ?? String(id), id, description, completed, version };
+	return todo && { ...todo, key: state.keys.get(id) ?? String(id), version: todo.updated_at };
 }
 
 function effect(row, { kind, key, fields }) {

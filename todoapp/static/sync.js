@@ -1,17 +1,18 @@
-// How the list comes from the server, page by page, and stays as it is there.
+// The list as the server has it, page by page.
 
 import { Outage, pause, read, Refusal } from "./api.js";
+import { wait } from "./browser.js";
 import { announce, notice } from "./notices.js";
-import { changed, learn, queryOf, state } from "./state.js";
+import { changed, learn, state } from "./state.js";
 
-const PAGE = 50;
-const EVERY = 3500;
-const LEFT = "?status=incomplete&count=true&sort_by=id&order=desc&limit=1";
+const LEFT = "?status=incomplete&count=true&order=desc&limit=1";
+
+const queryOf = (view) => new URLSearchParams(Object.entries(view).filter(([, value]) => value));
 
 let idsInView;
 let controller = new AbortController();
 let queue = Promise.resolve();
-let goingOn = null;
+let reading = false;
 let looking = null;
 let counted = {};
 let countFrom = 0;
@@ -21,10 +22,10 @@ let settled = 0;
 export async function start(seen) {
 	idsInView = seen;
 	addEventListener("popstate", openAddress);
-	document.addEventListener("visibilitychange", look);
+	addEventListener("visibilitychange", look);
 	openAddress();
 	for (;;) {
-		await new Promise((resolve) => setTimeout(resolve, EVERY));
+		await wait(3500);
 		await look();
 	}
 }
@@ -44,13 +45,12 @@ export function show(view, typing = false) {
 }
 
 export function more() {
-	const next = state.pages.at(-1)?.next;
-	if (!next || next === goingOn) return;
-	goingOn = next;
+	if (reading || !state.loaded || !state.pages.at(-1).next) return;
+	reading = true;
 	enqueue(async (signal) => {
-		const query = state.pages.at(-1).next;
-		if (query) state.pages = [...state.pages, await load(query, signal)];
-	}).finally(() => (goingOn = null));
+		const { next } = state.pages.at(-1);
+		if (next) state.pages.push(await load(next, signal));
+	}).finally(() => (reading = false));
 }
 
 export function look() {
@@ -69,7 +69,7 @@ async function open(view) {
 	looking = null;
 	Object.assign(state, { view, loaded: false });
 	changed();
-	const query = `?${queryOf({ ...view, order: view.order || "desc", limit: PAGE })}`;
+	const query = `?${queryOf({ ...view, order: view.order || "desc", limit: 50 })}`;
 	while (!state.loaded && !signal.aborted) {
 		await attempt(signal, async () => {
 			const page = await load(query, signal);
@@ -81,7 +81,7 @@ async function open(view) {
 	look();
 }
 
-// One after the other: each begins with the list that the one before has left.
+// One after the other: each goes on from the list of the one before.
 function enqueue(task) {
 	const { signal } = controller;
 	const run = () => attempt(signal, () => task(signal));
@@ -96,7 +96,7 @@ async function attempt(signal, task) {
 		changed();
 	} catch (error) {
 		if (signal.aborted) return;
-		if (error instanceof Outage) return pause("read");
+		if (error instanceof Outage) return pause();
 		if (!(error instanceof Refusal)) throw error;
 		notice(error.message);
 		open({});
@@ -105,39 +105,39 @@ async function attempt(signal, task) {
 
 async function refresh(signal) {
 	const pages = [...state.pages];
-	for (const [i] of inView()) {
-		if (!pages[i]) break;
-		const { query: asked, etag } = pages[i];
-		const page = await load(asked, signal, etag);
+	const seen = idsInView();
+	const isSeen = ({ ids }) => ids.some((id) => seen.includes(id));
+	// From what is new to what is seen, but not through all of an import.
+	const end = pages.length + 3;
+	for (let i = 0; i < Math.min(pages.length, end); i++) {
+		if (i && !isSeen(pages[i])) continue;
+		const before = pages[i];
+		const page = await load(before.query, signal, before.etag);
 		if (!page) continue;
 		pages[i] = page;
-		if (etag && settled === state.settled) announce("Changed elsewhere");
-		const query = page.next;
-		if (!query) pages.length = i + 1;
-		// What follows begins elsewhere now: it is read again when it comes into view.
-		else if (pages[i + 1] && pages[i + 1].query !== query) {
-			pages[i + 1] = { ...pages[i + 1], query, etag: null };
-		}
+		if (before.etag && settled === state.settled) announce("Changed elsewhere");
+		if (!page.next) pages.length = i + 1;
+		else if (page.next !== pages[i + 1]?.query) pages[i + 1] = after(page, before, pages[i + 1]);
 	}
 	state.pages = pages;
 	settled = state.settled;
 	await count(signal);
 }
 
-function inView() {
-	const ids = idsInView();
-	const pages = [...state.pages.entries()];
-	const found = pages.filter(([, page]) => page.ids.some((id) => ids.includes(id)));
-	return found.length ? found : pages.slice(0, 1);
+// What follows begins elsewhere now, with what this page has lost: it is read again once in view.
+function after(page, before, known = { ids: [], next: page.next }) {
+	const last = before.ids.findLastIndex((id) => page.ids.includes(id));
+	const ids = [...before.ids.slice(last + 1), ...known.ids];
+	return { ...known, query: page.next, etag: null, ids };
 }
 
 async function count(signal) {
 	const before = state.settled;
-	const now = Date.now();
+	const now = performance.now();
 	if (now < countFrom) return;
 	const answer = await load(LEFT, signal, counted.etag);
-	// A million takes the database a while: no more than a twentieth of its time.
-	countFrom = now + 20 * (Date.now() - now);
+	// No more than a twentieth of the time, if there are millions.
+	countFrom = now + 20 * (performance.now() - now);
 	// It may be without what was changed meanwhile.
 	if (before !== state.settled) return;
 	counted = answer ?? counted;
@@ -145,9 +145,8 @@ async function count(signal) {
 }
 
 async function load(query, signal, etag) {
-	const answer = await read(query, signal, etag);
-	if (!answer) return null;
-	const { data, headers } = answer;
+	const { data, headers } = await read(query, signal, etag);
+	if (!data) return null;
 	data.forEach(learn);
 	const link = headers.get("Link")?.match(/<(.*)>/)[1];
 	return {

@@ -1,7 +1,7 @@
-// Which todos are shown, in which order, how many are left, and what can be done to all.
+// Which todos are shown, in which order, and what can be done to all.
 
 import { clear, complete } from "./actions.js";
-import { byId } from "./dom.js";
+import { byId } from "./browser.js";
 import { left, state } from "./state.js";
 import { show } from "./sync.js";
 
@@ -9,7 +9,7 @@ const filters = document.querySelectorAll("#filters button");
 const search = byId("search");
 const sort = byId("sort");
 
-let typed = null;
+let typed;
 
 export function start() {
 	for (const filter of filters) filter.onclick = () => show({ status: filter.value });
@@ -35,7 +35,7 @@ export function render() {
 	for (const filter of filters) filter.ariaPressed = filter.value === (view.status ?? "");
 	if (!typed) search.value = view.search ?? "";
 	sort.value = `${view.sort_by || "id"} ${view.order || "desc"}`;
-	byId("left").textContent = state.left === null ? "" : `${left().toLocaleString("en")} left`;
+	byId("left").textContent = left() >= 0 ? `${left().toLocaleString("en")} left` : "";
 	// They would change what is not shown.
 	byId("complete").disabled = byId("clear").disabled = Boolean(view.search);
 }

@@ -1,1 +1,0 @@
-export const byId = (id) => document.getElementById(id);
