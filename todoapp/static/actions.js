@@ -13,7 +13,7 @@ export function add(descriptions) {
 		return { kind: "create", key: `new-${Math.random()}`, fields, left: 1 };
 	});
 	outbox.add(...changes);
-	// It may be one that is not shown.
+	// It may not be shown.
 	const say = state.view.search || state.view.status ? notice : announce;
 	say(`Added ${numbered(descriptions.length, descriptions[0])}`);
 }
@@ -34,7 +34,8 @@ export function remove({ key, id, version, description, completed }) {
 }
 
 export function complete() {
-	outbox.add({ kind: "complete", fields: { completed: true } });
+	outbox.add({ kind: "complete", fields: { completed: true }, held: true });
+	undoLater("Completed all todos");
 }
 
 export function clear() {
@@ -50,18 +51,20 @@ export function undo() {
 }
 
 /** Say what has become of a change, and offer again what was typed. */
-export function tell({ key, id, kind, fields }, answer, error) {
+export function tell({ key, id, kind, fields, version }, error) {
 	if (!held().length) undoable?.remove();
 	// Where it belongs, or which ones it was, only the server knows: once all is sent.
 	if ((!key || kind === "create") && held().length === state.changes.length) look();
-	if (!error) return key || notice(`${answer.updated ?? answer.deleted} ${kind.replace(/e?$/, "ed")}`);
+	if (!error) return;
 	const typed = fields?.description;
 	const { newer, message, status } = error;
-	const again = () =>
-		newer ? rename({ key, id, version: newer.updated_at }, typed) : add([typed]);
+	const gone = status === 404 || !id;
+	const row = { key, id, version: newer?.updated_at ?? version };
+	const label = newer ? "Use mine" : gone ? "Add it" : "Try again";
+	const again = () => (gone ? add([typed]) : rename(row, typed));
 	const changed = newer && `It was changed elsewhere to ${quoted(newer.description)}`;
 	const why = changed ?? (status === 404 ? "It was deleted elsewhere" : message);
-	if (typed) notice(`Not saved: ${typed}. ${why}.`, newer ? "Use mine" : "Add it", again);
+	if (typed) notice(`Not saved: ${typed}. ${why}.`, label, again);
 	else notice(`Taken back. ${why}.`);
 }
 

@@ -5,7 +5,6 @@ import { banner } from "./notices.js";
 
 const API = document.documentElement.dataset.api;
 
-/** With the answer's `status`. */
 export class Refusal extends Error {}
 
 /** It can be done later; whether it was done is not known. */
@@ -42,8 +41,8 @@ async function request(method, path, { body, etag, version, signal }) {
 		if (signal?.aborted) throw error;
 	}
 	const { ok, status = 503 } = response ?? {};
-	const why = response ? `The server answered ${status}` : "The server cannot be reached";
-	const message = data?.detail ?? why;
+	const why = response ? `answered ${status}` : "cannot be reached";
+	const message = data?.detail ?? `The server ${why}`;
 	const passes = kind === "read" ? status > 400 && status !== 404 : status > 500;
 	// What is not JSON comes from something before the service.
 	const strange = !data && (ok || status === 404);

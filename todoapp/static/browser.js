@@ -10,7 +10,7 @@ try {
 	local = localStorage;
 	session = sessionStorage;
 } catch {
-	// Somebody has forbidden them.
+	// They are forbidden.
 }
 
 /** Keep a value; without one, remove it. */
@@ -19,6 +19,6 @@ export function keep(storage, name, value) {
 		if (value) storage[name] = value;
 		else delete storage[name];
 	} catch {
-		// There is no room: it lasts as long as the page.
+		// No room: it lasts as long as the page.
 	}
 }

@@ -2,6 +2,7 @@
 
 import { add } from "./actions.js";
 import { byId, keep, session } from "./browser.js";
+import { render } from "./state.js";
 
 const LENGTH = Number(document.documentElement.dataset.length);
 
@@ -29,7 +30,7 @@ export function complain(input, message) {
 	input.ariaDescription = message;
 }
 
-// Not the Enter that ends a composition, of Japanese for example.
+// Not the one that ends a composition (of Japanese, say).
 export const isEnter = (event) => event.key === "Enter" && !event.shiftKey && !event.isComposing;
 
 /** Begin, with what was typed before a reload. */
@@ -70,5 +71,6 @@ function submit(descriptions) {
 	add(descriptions);
 	field.value = "";
 	show();
+	render();
 	scrollTo(0, 0);
 }

@@ -2,7 +2,7 @@
 
 import { remove, undo } from "./actions.js";
 import { byId } from "./browser.js";
-import { itemOf, move } from "./list.js";
+import { move } from "./list.js";
 import { edit } from "./row.js";
 
 const help = byId("help");
@@ -15,11 +15,8 @@ const ANYWHERE = {
 	ArrowDown: () => move(1),
 	ArrowUp: () => move(-1),
 };
-const IN_A_ROW = {
-	Enter: ({ key }) => edit(itemOf(key)),
-	Delete: remove,
-	Backspace: remove,
-};
+const removeRow = ({ row }) => remove(row);
+const IN_A_ROW = { Enter: edit, Delete: removeRow, Backspace: removeRow };
 
 export function start() {
 	addEventListener("keydown", (event) => {
@@ -30,7 +27,7 @@ export function start() {
 			move(0);
 		} else if (target.matches("li *") && key in IN_A_ROW) {
 			if (target.matches("button") && key === "Enter") return;
-			IN_A_ROW[key](target.closest("li").row);
+			IN_A_ROW[key](target.closest("li"));
 		} else if (key in ANYWHERE) {
 			ANYWHERE[key]();
 		} else {

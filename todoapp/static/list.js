@@ -43,7 +43,7 @@ function firstInView() {
 	return low;
 }
 
-/** Focus the item `step` items from the one that has the focus, or the first in view. */
+/** Focus the item `step` after the one with the focus, or else the first in view. */
 export function move(step) {
 	const index = focused();
 	focusAt(index < 0 ? firstInView() : index + step);
@@ -76,7 +76,7 @@ function arrange(wanted) {
 // Return a function that puts what is edited, or else read, back to where it was.
 function anchor() {
 	const first = firstInView();
-	const read = scrollY ? [...items].slice(first, first + 30) : [];
+	const read = scrollY || list.matches(":hover") ? [...items].slice(first, first + 30) : [];
 	const candidates = [...list.querySelectorAll(".editing"), ...read].map((item) => [
 		item,
 		top(item),

@@ -14,6 +14,7 @@ import * as toolbar from "./toolbar.js";
 
 const todos = byId("todos");
 let unsaved = draft();
+let clicked;
 
 state.render = () => {
 	list.render();
@@ -40,12 +41,16 @@ todos.onchange = ({ target }) => {
 todos.ondblclick = ({ target }) => {
 	if (target.matches(".text")) edit(target.closest("li"));
 };
-todos.onclick = ({ target }) => {
-	if (target.matches(".edit")) edit(target.closest("li"));
-	if (target.matches(".delete")) actions.remove(target.closest("li").row);
+todos.onclick = (event) => {
+	const { detail, target } = event;
+	const item = target.closest("li");
+	if (detail < 2) clicked = item;
+	// The second click of two was not meant for the todo that has come there.
+	else if (item !== clicked) return event.preventDefault();
+	if (target.matches(".edit")) edit(item);
+	if (target.matches(".delete")) actions.remove(item.row);
 };
-// What one acts on is what is known, though it may not be painted yet. Not before a "change": it
-// would put back what has just been chosen.
+// What one acts on is what is known, painted or not. (Before a "change", it would undo that.)
 for (const type of ["click", "keydown"]) addEventListener(type, render, true);
 addEventListener("scroll", () => list.isEndNear() && sync.more());
 addEventListener("pagehide", outbox.leave);

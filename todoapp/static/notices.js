@@ -1,6 +1,7 @@
 // What the page says.
 
 import { byId } from "./browser.js";
+import { move } from "./list.js";
 
 export function announce(message) {
 	byId("status").textContent = message;
@@ -8,7 +9,8 @@ export function announce(message) {
 
 /** Show a message until there is another one, or "". */
 export function banner(message) {
-	if (byId("banner").textContent !== message) byId("banner").textContent = message;
+	const item = byId("banner");
+	if (item.textContent !== message) item.textContent = message;
 }
 
 /** Show a message for some seconds; one with a button lasts, unless `expired` says what then. */
@@ -25,6 +27,7 @@ export function notice(message, label, action, expired) {
 	act.onclick = () => {
 		item.remove();
 		action();
+		move(0);
 	};
 	close.onclick = end;
 	byId("notices").prepend(item);

@@ -4,8 +4,8 @@ import { Outage, pause, read, Refusal, send } from "./api.js";
 import { keep, local, session, wait } from "./browser.js";
 import { changed, forget, learn, state } from "./state.js";
 
-// What a closed page has left, the next one sends. Without locks (on plain HTTP) nobody can tell
-// which page is closed: there each tab keeps its own.
+// What a closed page has left, the next one sends. On plain HTTP there are no locks to tell which
+// page is closed, and each tab keeps its own.
 const [storage, locks] = local && navigator.locks
 	? [local, navigator.locks]
 	: [session, { request: (name, options, task) => task?.(true) }];
@@ -15,7 +15,7 @@ let asked;
 let listener;
 let sending = false;
 
-/** Begin to send. `hear(change, answer, error)` is called for what was made or refused. */
+/** Begin to send. `hear(change, error)` is called for what was made or refused. */
 export function start(hear) {
 	listener = hear;
 	locks.request(place, () => new Promise(() => {}));
@@ -38,7 +38,9 @@ async function adopt() {
 /** Show changes, and send them in their turn, if they are not held. */
 export function add(...changes) {
 	// It was meant for the todos as they were.
-	if (!changes[0].held && state.changes.some(({ kind }) => kind === "clear")) release();
+	const [{ held, kind }] = changes;
+	const isBefore = (other) => !other.key && (kind !== "create" || other.kind === "complete");
+	if (!held && state.changes.some(isBefore)) release();
 	state.changes.push(...changes);
 	save();
 	drain();
@@ -140,7 +142,7 @@ function settle(change, answer) {
 	else if (key) follow(change, answer);
 	else settleAll(kind);
 	save();
-	listener(change, answer);
+	listener(change);
 }
 
 // Later changes are changes of what this one has made of it.
@@ -173,5 +175,5 @@ function refuse(change, error) {
 	if (error.status === 404 && id) forget(id);
 	save();
 	const fields = Object.assign({}, ...refused.map((each) => each.fields));
-	listener({ ...change, fields }, null, error);
+	listener({ ...change, fields }, error);
 }

@@ -1,9 +1,9 @@
 // What the page knows: the todos as the server has them, and the changes to come.
 
 export const state = {
-	// In the API's words: {status, search, sort_by, order}.
+	// {status, search, sort_by, order}.
 	view: {},
-	// Of the list, as far as it is loaded: {query, etag, ids, next}.
+	// As far as the list is loaded: {query, etag, ids, next}.
 	pages: [],
 	loaded: false,
 	todos: new Map(),

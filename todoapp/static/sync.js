@@ -31,8 +31,7 @@ export async function start(seen) {
 }
 
 function openAddress() {
-	const asked = Object.fromEntries(new URLSearchParams(location.search));
-	const { status, search, sort_by, order } = asked;
+	const { status, search, sort_by, order } = Object.fromEntries(new URL(location).searchParams);
 	open({ status, search, sort_by, order });
 }
 
