@@ -18,6 +18,7 @@ from tests.browser.todos import (
     table,
 )
 from tests.process.web import WebProcess
+from tests.waiting import wait_until
 
 CONFLICT = r"^error: Failed to load resource: .* status of 412 .* \(http\S+/api/todos/\d+\)$"
 GONE = r"^error: Failed to load resource: .* status of 404 .* \(http\S+/api/todos/\d+\)$"
@@ -156,6 +157,26 @@ def test_what_is_deleted_in_one_tab_and_cleared_in_another_is_nobodys_trouble(
 
     expect(page.get_by_text(re.compile("Taken back|Not saved"))).to_have_count(0)
     assert table(sql) == []
+
+
+def test_what_a_closed_tab_could_not_send_is_sent_by_one_that_is_open(
+    page: Page, context: BrowserContext, sql: Sql, expected_messages: list[str]
+) -> None:
+    expected_messages.append(r"net::ERR_FAILED .*/api/todos\)")
+    another = context.new_page()
+    another.goto("/")
+    page.route("**/api/todos", lambda route: route.abort())
+    page.goto("/")
+    add(page, "Milk")
+    expect(page.get_by_text("Trying again; your changes are kept")).to_be_visible()
+    page.close()
+
+    def come_back() -> bool:
+        hide(another)
+        hide(another, False)
+        return table(sql) == [("Milk", False)]
+
+    wait_until(come_back)
 
 
 # What one reads and edits stays
