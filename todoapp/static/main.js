@@ -1,4 +1,4 @@
-// The page: puts its parts together.
+// Puts the parts together.
 
 import * as actions from "./actions.js";
 import * as compose from "./compose.js";

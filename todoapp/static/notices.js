@@ -7,7 +7,7 @@ export function announce(message) {
 	byId("status").textContent = message;
 }
 
-/** Show a message until there is another one, or "". */
+/** Show a message until the next, or "". */
 export function banner(message) {
 	const item = byId("banner");
 	if (item.textContent !== message) item.textContent = message;

@@ -15,7 +15,7 @@ export const state = {
 	changes: [],
 	// {key, id, version, before}
 	editing: null,
-	// How many are left to do, without the changes, once it is known.
+	// How many are left to do, without the changes.
 	left: NaN,
 	newest: 0,
 	settled: 0,

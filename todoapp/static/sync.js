@@ -18,7 +18,7 @@ let counted = {};
 let countFrom = 0;
 let settled = 0;
 
-/** Begin: show what the address says, and look for changes of `seen()`, the ids in view. */
+/** Show what the address says, and look for changes of `seen()`, the ids in view. */
 export async function start(seen) {
 	idsInView = seen;
 	addEventListener("popstate", openAddress);
