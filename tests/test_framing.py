@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from todoapp.framing import MAX_BODY, MAX_CHUNK_SIZES, MAX_HEAD, Incoming
+from todoapp.framing import BEYOND, MAX_BODY, MAX_CHUNK_SIZES, MAX_HEAD, Incoming
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
@@ -30,8 +30,8 @@ UNCLEAR = [
     POST + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\n",
     POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
     POST + b"Transfer-Encoding: gzip\r\n\r\n",
-    CHUNKED + b"fffffff\r\n" + b"x" * (MAX_BODY + 100),
-    CHUNKED + b"1\r\na\r\n" * ((MAX_BODY + MAX_CHUNK_SIZES) // 6 + 1),
+    CHUNKED + b"fffffff\r\n" + b"x" * (MAX_BODY + BEYOND + 100),
+    CHUNKED + b"1\r\na\r\n" * ((MAX_BODY + BEYOND + MAX_CHUNK_SIZES) // 6 + 1),
 ]
 
 
@@ -65,6 +65,17 @@ def test_it_does_not_matter_how_a_request_is_cut(request_: bytes, cuts: list[int
 
     assert incoming.is_there
     assert incoming.data == request_
+
+
+@pytest.mark.parametrize("size", [MAX_BODY - 1, MAX_BODY, MAX_BODY + 1, MAX_BODY + 100])
+def test_a_body_about_as_long_as_it_may_be_is_waited_for_to_its_end(size: int) -> None:
+    request = CHUNKED + b"%x\r\n" % size + b"x" * size + b"\r\n0\r\n\r\n"
+    incoming = Incoming()
+
+    incoming.add(request[:-20])
+
+    assert bytes_until_ready(incoming, request[-20:] + GET) == 20
+    assert not incoming.is_last
 
 
 @pytest.mark.parametrize("request_", UNCLEAR)

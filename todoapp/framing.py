@@ -11,6 +11,9 @@ from .config import MAX_BODY
 MAX_HEAD = 32 * 1024
 # Those of many small chunks are longer than what they measure.
 MAX_CHUNK_SIZES = 3 * MAX_BODY
+# How much more of a body without a length comes before it is waited for no longer: gunicorn's
+# reader takes 1 KiB at a time, and the application refuses it by what it has read.
+BEYOND = 8 * 1024
 
 LINE_END = b"\r\n"
 HEAD_END = b"\r\n\r\n"
@@ -85,10 +88,11 @@ class Incoming:
                 trailer_end = self.data.find(HEAD_END, line_end)
                 if trailer_end >= 0:
                     self._end = trailer_end + len(HEAD_END)
+                    return None
                 break
             self._chunk_sizes += line_end - self._chunk + 2 * len(LINE_END)
             self._chunk = line_end + len(LINE_END) + int(size[0], 16) + len(LINE_END)
-        if len(self.data) - body > MAX_BODY + min(self._chunk_sizes + 1, MAX_CHUNK_SIZES):
+        if len(self.data) - body > MAX_BODY + BEYOND + min(self._chunk_sizes, MAX_CHUNK_SIZES):
             self._give_up()
         return None
 

@@ -303,6 +303,22 @@ def test_a_chunked_body_has_the_same_limit_as_any_other(
 
 
 @pytest.mark.parametrize(
+    ("size", "status"), [(64 * 1024, 201), (64 * 1024 + 1, 413), (64 * 1024 + 5, 413)]
+)
+@pytest.mark.parametrize("last", [1, 2, 3, 4, 7])
+def test_it_does_not_matter_how_the_end_of_a_chunked_body_is_cut(
+    web: WebProcess, size: int, status: int, last: int
+) -> None:
+    body = b'{"description": "x"}'.ljust(size)
+    chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (size, body)
+    with client(web, POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunks[:-last]) as connection:
+        # Answered by the only thread, after what has come so far was looked at.
+        assert web.request("GET", "/api/todos?limit=1").ok
+        connection.sendall(chunks[-last:])
+        assert answer(connection)[0] == status
+
+
+@pytest.mark.parametrize(
     "rest",
     [
         b'Content-Length: 100\r\n\r\n{"description": "x"}',
