@@ -18,7 +18,7 @@ test: lint ## What decides whether a change is good, but for what takes long
 	$(BIN)/pytest -m 'not slow' --ignore=tests/browser
 
 test-browser: $(VENV)/browser-installed ## The page in a real browser (Debian's chromium)
-	$(BIN)/pytest --numprocesses=3 tests/browser --ignore=tests/browser/test_long_list.py
+	$(BIN)/pytest --numprocesses=2 tests/browser --ignore=tests/browser/test_long_list.py
 	$(BIN)/pytest --numprocesses=0 -rP tests/browser/test_long_list.py
 
 test-faults: $(VENV)/installed ## Each fault, under load, and all else that takes long (root, and Debian's nginx-light, pgbouncer, iptables)

@@ -9,7 +9,6 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.todos import (
-    TWO_LOOKS_MS,
     Sql,
     add,
     checkbox,
@@ -246,9 +245,7 @@ def test_who_wants_no_motion_gets_none(stage: Stage) -> None:
 def expect_said(page: Page, words: str) -> None:
     """Hear it from a live region."""
     said = page.get_by_role("status").filter(has_text=words)
-    expect(said.or_(page.locator("[aria-live]").filter(has_text=words))).to_have_count(
-        1, timeout=TWO_LOOKS_MS
-    )
+    expect(said.or_(page.locator("[aria-live]").filter(has_text=words))).to_have_count(1)
 
 
 def test_what_was_added_deleted_and_undone_is_said(page: Page, sql: Sql) -> None:

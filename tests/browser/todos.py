@@ -8,9 +8,6 @@ from playwright.sync_api import Locator, Page, Request, Route
 
 Sql = Callable[[str], list[tuple]]
 
-TWO_LOOKS_MS = 5000
-"""Within this, what somebody else has done shows."""
-
 
 def insert(sql: Sql, *descriptions: str, completed: bool = False) -> None:
     """Put todos into the table, as somebody else does who uses the API."""
