@@ -28,6 +28,17 @@ def paste(page: Page, text: str) -> None:
     page.keyboard.insert_text(text)
 
 
+def hold_answer(page: Page, address: str) -> list[tuple[Route, APIResponse]]:
+    """Let the server's next answer wait for the test to go on; return a list that gets it."""
+    waiting: list[tuple[Route, APIResponse]] = []
+
+    def see(route: Route) -> None:
+        waiting.append((route, route.fetch()))
+
+    page.route(address, see, times=1)
+    return waiting
+
+
 def test_enter_adds_what_was_typed_and_the_field_keeps_the_focus(page: Page, sql: Sql) -> None:
     page.goto("/")
     page.keyboard.type("Buy milk")
@@ -213,12 +224,7 @@ def test_what_the_server_refuses_is_taken_back_and_offered_again(
 
 
 def test_what_is_added_while_the_list_is_read_stays(page: Page) -> None:
-    reads: list[tuple[Route, APIResponse]] = []
-
-    def hold(route: Route) -> None:
-        reads.append((route, route.fetch()))
-
-    page.route("**/api/todos?*limit=50*", hold, times=1)
+    reads = hold_answer(page, "**/api/todos?*limit=50*")
     page.goto("/")
     wait_until(lambda: page.title() and reads)
     with page.expect_response(lambda response: response.status == 201):
@@ -259,8 +265,7 @@ def test_what_something_before_the_server_refuses_holds_nothing_up(
 def test_a_todo_that_a_look_finds_before_its_answer_comes_is_shown_once(
     page: Page, sql: Sql
 ) -> None:
-    answers: list[tuple[Route, APIResponse]] = []
-    page.route("**/api/todos", lambda route: answers.append((route, route.fetch())), times=1)
+    answers = hold_answer(page, "**/api/todos")
     page.goto("/")
     add(page, "Milk")
     wait_until(lambda: page.title() and answers)

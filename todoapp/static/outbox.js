@@ -170,7 +170,7 @@ function refuse(change, error) {
 	const { kind, key, id } = change;
 	const isIts = (other) => other === change || (kind === "create" && other.key === key);
 	const refused = state.changes.filter(isIts);
-	state.changes = state.changes.filter((other) => !refused.includes(other));
+	state.changes = state.changes.filter((other) => !isIts(other));
 	if (error.newer) state.todos.set(id, error.newer);
 	if (error.status === 404 && id) forget(id);
 	save();
