@@ -17,8 +17,10 @@ BEYOND = 8 * 1024
 
 LINE_END = b"\r\n"
 HEAD_END = b"\r\n\r\n"
+# One quantifier alone: several that match the same blanks would backtrack for seconds over a
+# long run of them. The blanks around a value are stripped afterwards.
 FIELD = re.compile(
-    rb"\r\n(content-length|transfer-encoding|expect):[ \t]*([^\r]*?)[ \t]*(?=\r\n)", re.IGNORECASE
+    rb"\r\n(content-length|transfer-encoding|expect):([^\r]*)(?=\r\n)", re.IGNORECASE
 )
 SIZE = re.compile(rb"[0-9]{1,9}")
 CHUNK_SIZE = re.compile(rb"[0-9a-f]{1,8}(?=[ \t;\r])", re.IGNORECASE)
@@ -63,7 +65,9 @@ class Incoming:
         if head_end < 0:
             return
         self._body = self._chunk = body = head_end + len(HEAD_END)
-        fields = [(name.lower(), value) for name, value in FIELD.findall(self.data, 0, body)]
+        fields = [
+            (name.lower(), value.strip(b" \t")) for name, value in FIELD.findall(self.data, 0, body)
+        ]
         self.expects_continue = any(
             name == b"expect" and value.lower() == b"100-continue" for name, value in fields
         )
