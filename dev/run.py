@@ -22,6 +22,8 @@ from todoapp.config import load_config
 ROOT = Path(__file__).parents[1]
 INSTANCE = ROOT / "instance"
 PROGRAMS = Path(sys.executable).parent
+# A foreign web page must not reach the todos by a name of its own that resolves to this machine.
+LOCAL_HOSTS = "localhost,127.0.0.1,[::1]"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -48,6 +50,7 @@ def serve(announcement: str = "") -> int:
     Args:
         announcement: what to tell beside the addresses, once it serves.
     """
+    os.environ.setdefault("TRUSTED_HOSTS", LOCAL_HOSTS)
     port = load_config().port
     addresses = free_addresses(port)
     release = subprocess.run([PROGRAMS / "flask", "db", "upgrade"], check=False)

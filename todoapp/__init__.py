@@ -8,7 +8,20 @@ from flask.ctx import RequestContext
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
-from . import backup, cors, engine, errors, health, openapi, page, routes, security, tracing
+from . import (
+    admission,
+    backup,
+    cors,
+    engine,
+    errors,
+    health,
+    logs,
+    openapi,
+    page,
+    routes,
+    security,
+    tracing,
+)
 from .config import Config, load_config
 from .extensions import api, compress, migrate
 from .json import OrjsonProvider
@@ -69,10 +82,14 @@ def create_app(config: Config | None = None) -> Flask:
     api.register_blueprint(routes.blueprint)
     api.register_blueprint(health.blueprint)
     errors.init_app(app)
+    admission.init_app(app, config)
     tracing.init_app(app)
     app.cli.add_command(backup.commands)
+    observers = [logs.log_access]
     if config.metrics:
         from . import metrics  # noqa: PLC0415  # it takes time and memory, and a directory
 
         metrics.init_app(app)
+        observers.insert(0, metrics.count)
+    app.wsgi_app = logs.AccessLog(app.wsgi_app, observers)  # type: ignore[method-assign]
     return app

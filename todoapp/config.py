@@ -48,6 +48,7 @@ class Config:
     db_lock_timeout: int
     db_statement_timeout: int
     cors_origins: tuple[str, ...]
+    trusted_hosts: tuple[str, ...]
     log_level: str
     log_format: str
     log_sql: bool
@@ -80,6 +81,7 @@ class Config:
                 environ, "DB_STATEMENT_TIMEOUT", default=10, least=1
             ),
             cors_origins=_origins(environ, "CORS_ORIGINS", default=LOCAL_ORIGINS),
+            trusted_hosts=_hosts(environ, "TRUSTED_HOSTS"),
             log_level=_choice(environ, "LOG_LEVEL", default="info", choices=LOG_LEVELS),
             log_format=_choice(environ, "LOG_FORMAT", default="text", choices=("text", "json")),
             log_sql=_choice(environ, "LOG_SQL", default="0", choices=("0", "1")) == "1",
@@ -241,3 +243,15 @@ def _origins(environ: Mapping[str, str], name: str, *, default: tuple[str, ...])
                 f"{name} has {origin!r}, which is not an origin such as https://example.com"
             )
     return origins
+
+
+def _hosts(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    hosts = tuple(host.strip().lower() for host in environ.get(name, "").split(",") if host.strip())
+    for host in hosts:
+        # As in Flask's setting of this name, a leading dot stands for every subdomain too.
+        if not re.fullmatch(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", host):
+            raise ConfigError(
+                f"{name} has {host!r}, which is not a host without a port, such as "
+                "todos.example.com"
+            )
+    return hosts

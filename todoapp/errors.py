@@ -16,7 +16,6 @@ from .database import ChangeUncertain, reason
 from .engine import Unreachable
 from .service import TodoChanged, TodoNotFound
 from .tracing import current
-from .worker import waited_too_long
 
 RETRY_AFTER_SECONDS = 1
 
@@ -44,7 +43,6 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(TodoChanged, handle_todo_changed)
     app.register_error_handler(Error, handle_database_error)
     app.register_error_handler(PoolTimeoutError, handle_pool_timeout)
-    app.before_request(refuse_what_waited_too_long)
 
 
 def handle_http_exception(error: HTTPException) -> Response:
@@ -121,7 +119,7 @@ def broken_transfer() -> Iterator[None]:
     except (Error, PoolTimeoutError) as error:
         _trace(error)
         current_app.logger.warning("A list broke off. Database: %s", reason(error))
-        # gunicorn takes it for a connection that is gone: it closes it, without a traceback.
+        # To a WSGI server it is a connection that is gone: it closes it, without a traceback.
         raise ConnectionResetError(errno.ECONNRESET, "the database failed") from error
     except Exception as error:
         current_app.logger.exception("A list broke off.")
@@ -149,14 +147,6 @@ def kind(error: Error | PoolTimeoutError) -> str:
 def _is_of_connection(error: Error) -> bool:
     # One that failed or was lost has nobody to say a SQLSTATE.
     return not error.pgcode and isinstance(error, OperationalError | InterfaceError)
-
-
-def refuse_what_waited_too_long() -> Response | None:
-    """Answer a request whose client will not wait any more, without doing what it asks for."""
-    if not waited_too_long.get():
-        return None
-    current_app.logger.warning("A request waited too long for a thread")
-    return _unavailable("The service is overloaded")
 
 
 def _failure(status: int, detail: str, **more: object) -> Response:

@@ -6,7 +6,6 @@ from typing import Any, NoReturn
 import orjson
 from flask import Request, Response
 from flask.json.provider import JSONProvider
-from gunicorn.http.errors import ParseException
 from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import (
@@ -83,12 +82,11 @@ class JSONBodyParser(FlaskParser):
 def _body(req: Request) -> bytes:
     """Return the whole body, or none of it."""
     length = req.content_length or 0
-    # Of a longer one, the worker has not waited for all.
     if length > MAX_BODY:
         raise RequestEntityTooLarge
     try:
         body = req.get_data()
-    except (ClientDisconnected, ParseException) as error:
+    except ClientDisconnected as error:
         raise BadRequest("Invalid JSON: the body breaks off") from error
     if len(body) > MAX_BODY:
         raise RequestEntityTooLarge

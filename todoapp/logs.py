@@ -1,17 +1,22 @@
 """What the web process logs, and how: lines to read, or JSON."""
 
 import logging
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
-from gunicorn.glogging import Logger
 from pythonjsonlogger.orjson import OrjsonFormatter
+from werkzeug.wsgi import ClosingIterator
 
 from .config import Config
 from .tracing import ENVIRON_KEY, Trace, current, quoted_path
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 # What a line shows behind its message; in JSON these are fields, as the rest of a record is.
-SHOWN = ("route", "database_ms", "statements", "request_id")
+SHOWN = ("client", "route", "database_ms", "statements", "request_id")
 
 
 def log_settings(config: Config) -> dict[str, Any]:
@@ -34,7 +39,10 @@ def log_settings(config: Config) -> dict[str, Any]:
         "root": {"level": level, "handlers": ["stdout"]},
         "loggers": {
             "gunicorn.error": {"level": level, "propagate": True},
-            "gunicorn.access": {"level": level, "propagate": True},
+            # AccessLog has a line for each request, whichever server or worker there is.
+            "gunicorn.access": {"level": "CRITICAL"},
+            # How many requests wait for a thread is in database_ms and duration_ms.
+            "waitress.queue": {"level": "ERROR"},
             "alembic": {"level": "WARNING"},
             "todoapp.database": {"level": "INFO" if config.log_sql else "WARNING"},
             # SQLAlchemy's own words about the pool, which it says under the name of the class.
@@ -81,26 +89,60 @@ class JSONFormatter(OrjsonFormatter):
         return datetime.fromtimestamp(record.created, UTC).isoformat()
 
 
-class RequestLogger(Logger):  # type: ignore[misc]
-    """Logs a request with nothing that a person wrote: no query string, no header, no body."""
+Observer = Callable[["WSGIEnvironment", str, float], None]
+"""Takes a request's environ, the status of its response, and the seconds until its end."""
 
-    def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
-        """Log one request that the application has answered."""
-        if not self.access_log.isEnabledFor(logging.INFO):
-            return
-        fields: dict[str, Any] = {
-            "method": environ["REQUEST_METHOD"],
-            "path": quoted_path(environ),
-            "status": resp.status_code,
-            "duration_ms": round(request_time.total_seconds() * 1000, 1),
+access_logger = logging.getLogger("todoapp.access")
+
+
+class AccessLog:
+    """WSGI middleware: calls its observers once for each request, when the response is complete.
+
+    It has to be around all other middleware, such as ProxyFix, which knows the client.
+    """
+
+    def __init__(self, app: "WSGIApplication", observers: Iterable[Observer]) -> None:
+        self.app = app
+        self.observers = tuple(observers)
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Handle a request."""
+        began = perf_counter()
+        status = ""
+
+        def start(status_line: str, *args: Any) -> Any:
+            nonlocal status
+            status = status_line[:3]
+            return start_response(status_line, *args)
+
+        def observe() -> None:
+            seconds = perf_counter() - began
+            for observer in self.observers:
+                observer(environ, status, seconds)
+
+        return ClosingIterator(self.app(environ, start), observe)
+
+
+def log_access(environ: "WSGIEnvironment", status: str, seconds: float) -> None:
+    """Log a request, with nothing that a person wrote: no query string, no header, no body."""
+    if not access_logger.isEnabledFor(logging.INFO):
+        return
+    fields: dict[str, Any] = {
+        "method": environ["REQUEST_METHOD"],
+        "path": quoted_path(environ) or "-",
+        "status": int(status),
+        "duration_ms": round(seconds * 1000, 1),
+        "client": environ.get("REMOTE_ADDR"),
+    }
+    trace: Trace | None = environ.get(ENVIRON_KEY)
+    if trace:
+        fields |= {
+            "route": trace.route,
+            "database_ms": round(trace.database_seconds * 1000, 1),
+            "statements": trace.statements,
+            "request_id": trace.request_id,
         }
-        trace: Trace | None = environ.get(ENVIRON_KEY)
-        if trace:
-            fields |= {
-                "route": trace.route,
-                "database_ms": round(trace.database_seconds * 1000, 1),
-                "statements": trace.statements,
-                "request_id": trace.request_id,
-            }
-        message = "%(method)s %(path)s %(status)s %(duration_ms)sms"
-        self.access_log.info(message, fields, extra=fields)
+    message = "%(method)s %(path)s %(status)s %(duration_ms)sms"
+    access_logger.info(message, fields, extra=fields)

@@ -9,17 +9,16 @@ import atexit
 import os
 import shutil
 import tempfile
-from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response
-from gunicorn.arbiter import Arbiter
-from gunicorn.workers.base import Worker
 from sqlalchemy import event
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
-from .logs import RequestLogger
 from .tracing import ENVIRON_KEY, Trace
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 # A new master that gunicorn starts (USR2) may find its predecessor's directory in the variable.
 # That one is going to be removed, so each master has its own.
@@ -93,27 +92,22 @@ def metrics() -> Response:
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-class RequestCounter(RequestLogger):
-    """Counts requests, and logs them."""
-
-    def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
-        """Count and log one request that the application has answered."""
-        trace: Trace | None = environ.get(ENVIRON_KEY)
-        route = (trace and trace.route) or "none"
-        method = environ["REQUEST_METHOD"] if environ["REQUEST_METHOD"] in METHODS else "other"
-        REQUESTS.labels(route, method, resp.status_code).inc()
-        DURATIONS.labels(route, method).observe(request_time.total_seconds())
-        if trace and trace.database_error:
-            DATABASE_ERRORS.labels(trace.database_error).inc()
-        super().access(resp, req, environ, request_time)
+def count(environ: "WSGIEnvironment", status: str, seconds: float) -> None:
+    """Count one request, once its response is complete: an observer for `logs.AccessLog`."""
+    trace: Trace | None = environ.get(ENVIRON_KEY)
+    route = (trace and trace.route) or "none"
+    method = environ["REQUEST_METHOD"] if environ["REQUEST_METHOD"] in METHODS else "other"
+    REQUESTS.labels(route, method, status).inc()
+    DURATIONS.labels(route, method).observe(seconds)
+    if trace and trace.database_error:
+        DATABASE_ERRORS.labels(trace.database_error).inc()
 
 
-def begin_worker(worker: Worker) -> None:
-    """Say how many connections a new process may use."""
-    options = worker.app.wsgi().config["SQLALCHEMY_ENGINE_OPTIONS"]
-    POOL_SIZE.set(options["pool_size"] + options["max_overflow"])
+def begin_process(pool_size: int) -> None:
+    """Record how many connections a new process may use."""
+    POOL_SIZE.set(pool_size)
 
 
-def end_worker(server: Arbiter, worker: Worker) -> None:
-    """Forget what a process was using that has ended, in whatever way; what it counted stays."""
-    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+def end_process(pid: int) -> None:
+    """Drop the gauges of a process that has ended, in whatever way; its counters stay."""
+    mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -138,8 +138,9 @@ def _page(listing: Listing, batch: Batch) -> Response:
     if batch.last is not None:
         query = {**request.args, "cursor": encode_cursor(listing, batch.last)}
         query.pop("offset", None)
-        # Where `Host` is none that can be, the address is relative to what was asked for.
-        address = iri_to_uri(request.base_url) if request.host else request.path
+        # HTTP/1.0 has no Host, and Werkzeug does not take one with an underscore for a host.
+        has_host = "Host" in request.headers and request.host
+        address = iri_to_uri(request.base_url) if has_host else request.path
         link = f"{address}?{urlencode(query)}"
         response.headers["Link"] = f'<{link}>; rel="next"'
     # The headers are a part of what a client would miss.

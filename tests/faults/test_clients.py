@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 import pytest
 import requests
 
+from server.channel import LINGER_SECONDS
 from tests.faults.load import load
 from tests.faults.nginx import nginx
 from tests.faults.server import Server
 from tests.faults.slow import slow_clients
 from tests.process.web import WebProcess, serving
-from todoapp.worker import LINGER_SECONDS
 
 pytestmark = pytest.mark.slow
 

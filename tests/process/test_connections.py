@@ -193,7 +193,7 @@ def test_a_client_may_wait_to_be_told_to_send_the_body(web: WebProcess, before: 
     assert answers.count(b"HTTP/1.1 201 ") == 1
 
 
-def test_nobody_is_told_to_go_on_who_has_his_answer(web: WebProcess) -> None:
+def test_no_100_continue_for_a_request_without_a_body(web: WebProcess) -> None:
     expecting = LIVE.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n")
     last = LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     for _ in range(50):
@@ -201,7 +201,7 @@ def test_nobody_is_told_to_go_on_who_has_his_answer(web: WebProcess) -> None:
             connection.sendall(last)
             answers = read_to_the_end(connection)
         statuses = re.findall(rb"HTTP/1.1 (\d+)", answers)
-        assert statuses == [b"100", b"200", b"200"]
+        assert statuses == [b"200", b"200"]
 
 
 def test_a_body_that_breaks_off_is_no_request_even_where_nobody_reads_it(
@@ -319,21 +319,31 @@ def test_it_does_not_matter_how_the_end_of_a_chunked_body_is_cut(
 
 
 @pytest.mark.parametrize(
-    "rest",
+    ("rest", "detail"),
     [
-        b'Content-Length: 100\r\n\r\n{"description": "x"}',
-        b'Transfer-Encoding: chunked\r\n\r\n14\r\n{"description": "x"}\r\n',
-        b'Transfer-Encoding: chunked\r\n\r\n14\r\n{"description": "x"}',
-        b'Transfer-Encoding: chunked\r\n\r\nzz\r\n{"description": "x"}',
+        (b'Content-Length: 100\r\n\r\n{"description": "x"}', "The request breaks off"),
+        (
+            b'Transfer-Encoding: chunked\r\n\r\n14\r\n{"description": "x"}\r\n',
+            "The request breaks off",
+        ),
+        (
+            b'Transfer-Encoding: chunked\r\n\r\n14\r\n{"description": "x"}',
+            "The request breaks off",
+        ),
+        (
+            b'Transfer-Encoding: chunked\r\n\r\nzz\r\n{"description": "x"}',
+            "Malformed chunked body: Invalid character in chunk size",
+        ),
     ],
     ids=["short", "no last chunk", "no end of chunk", "no size"],
 )
-def test_a_body_that_breaks_off_is_refused_and_not_applied(web: WebProcess, rest: bytes) -> None:
+def test_a_body_that_breaks_off_is_refused_and_not_applied(
+    web: WebProcess, rest: bytes, detail: str
+) -> None:
     head = b"POST /api/todos HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     status, answer = exchange(web, head + rest)
 
-    assert (status, list(answer)) == (400, ["detail"])
-    assert answer["detail"].endswith("breaks off")
+    assert (status, answer) == (400, {"detail": detail})
     assert web.request("GET", "/api/todos").json() == []
     assert "Traceback" not in web.output()
 
@@ -366,13 +376,13 @@ def test_a_body_whose_length_is_in_doubt_is_refused_and_logged(web: WebProcess) 
         chunked + b", chunked",
         b"Transfer-Encoding: gzip",
     ]
-    refused = web.output().count("Refused a client: InvalidHeader")
+    refused = web.output().count("POST /api/todos 400 ")
     for lines in doubtful:
         head = b"POST /api/todos HTTP/1.1\r\nHost: x\r\n" + lines
         status, answer = exchange(web, head + b"\r\n\r\n0\r\n\r\n")
         assert (status, list(answer)) == (400, ["detail"]), lines
 
-    assert web.output().count("Refused a client: InvalidHeader") == refused + len(doubtful)
+    wait_until(lambda: web.output().count("POST /api/todos 400 ") == refused + len(doubtful))
 
 
 def test_no_answer_tells_the_version_of_anything(web: WebProcess) -> None:

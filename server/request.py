@@ -1,0 +1,208 @@
+"""HTTP/1 requests: llhttp, the parser of Node.js, finds where each one ends (RFC 9112)."""
+
+import re
+from functools import lru_cache
+from http import HTTPStatus
+from types import SimpleNamespace
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from waitress.adjustments import Adjustments
+
+MAX_REQUEST_LINE = 8190
+MAX_FIELDS = 100
+MAX_FRAMING = 3
+"""How much longer a chunked body may be on the wire than its content may be: a chunk of one byte
+takes six."""
+
+# llhttp knows only registered methods, reads several spaces as one, and other protocols too. In
+# lower case, "delete" would be DELETE to an application that is not strict.
+REQUEST_LINE = re.compile(rb"([A-Z0-9!#$%&'*+.^_`|~-]+) ([^ \r\n]+) HTTP/1\.([0-9])\r\n")
+END = b"\r\n\r\n"
+
+# https://www.iana.org/assignments/http-parameters#transfer-coding
+TRANSFER_CODINGS = {"chunked", "compress", "deflate", "gzip", "identity", "x-compress", "x-gzip"}
+
+
+class Request:
+    """One request, as its bytes arrive: what waitress calls a parser.
+
+    Attributes:
+        completed: the request has arrived, or was refused.
+        error: why the server refuses it: a status and an explanation, which may be empty.
+        expect_continue: the client waits for `100 Continue` before it sends the body.
+        keep_alive: another request may follow on the connection.
+        fields: the header, by the names that WSGI has for its fields (PEP 3333).
+        body: the content, without any transfer coding.
+    """
+
+    completed = False
+    empty = False
+    headers_finished = False
+    expect_continue = False
+    keep_alive = False
+    error: tuple[HTTPStatus, str] | None = None
+    method = "-"
+    target = ""
+    version = "HTTP/1.1"
+
+    def __init__(self, limits: Adjustments) -> None:
+        self.limits = limits
+        self.fields: dict[str, str] = {}
+        self.body = bytearray()
+        self._head = bytearray()
+        self._field_count = 0
+        self._missing = 0
+        self._chunks: HttpRequestParser | None = None
+        self._last_bytes = b""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any of it has arrived."""
+        return bool(self._head)
+
+    def received(self, data: bytes) -> int:
+        """Take what belongs to this request from `data`; return how many bytes that is."""
+        taken = 0
+        if not self.headers_finished:
+            taken = self._receive_head(data)
+        if self.headers_finished and not self.completed and taken < len(data):
+            self.expect_continue = False
+            taken += self._receive_body(data[taken:])
+        # Nothing can follow a request that is refused.
+        return len(data) if self.error else taken
+
+    def refuse(self, status: HTTPStatus, detail: str = "") -> None:
+        """End the request: the server cannot or will not read the rest of it."""
+        self.error = (status, detail)
+        self.completed = True
+        self.keep_alive = self.expect_continue = False
+
+    def close(self) -> None:
+        """Release nothing: waitress calls this where its own parser has files."""
+
+    def _receive_head(self, data: bytes) -> int:
+        skipped = 0
+        if not self._head:
+            # Empty lines may precede a request: RFC 9112, section 2.2.
+            skipped = len(data) - len(data.lstrip(b"\r\n"))
+        size = len(self._head)
+        self._head += data[skipped:]
+        end = self._head.find(END, max(size - len(END) + 1, 0))
+        if end >= 0:
+            del self._head[end + len(END) :]
+        length = len(self._head)
+        if length > MAX_REQUEST_LINE and self._head.find(b"\r\n", 0, MAX_REQUEST_LINE + 2) < 0:
+            self.refuse(HTTPStatus.REQUEST_URI_TOO_LONG)
+        elif length > self.limits.max_request_header_size:
+            self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif end >= 0:
+            self._parse_head(bytes(self._head))
+            self.headers_finished = True
+        return skipped + length - size
+
+    def _parse_head(self, head: bytes) -> None:
+        line = REQUEST_LINE.match(head)
+        if not line:
+            return self.refuse(HTTPStatus.BAD_REQUEST, "Malformed request line")
+        method, target, minor = line.groups()
+        self.method, self.target = method.decode(), target.decode("latin-1")
+        if minor == b"0":
+            self.version = "HTTP/1.0"
+        parser = HttpRequestParser(self)
+        self._should_keep_alive = parser.should_keep_alive
+        try:
+            parser.feed_data(
+                b"POST %b %b\r\n%b" % (target, self.version.encode(), head[line.end() :])
+            )
+        except HttpParserUpgrade:
+            pass  # an upgrade may be ignored: RFC 9110, section 7.8
+        except HttpParserError as error:
+            if not self.error:
+                self.refuse(HTTPStatus.BAD_REQUEST, f"Malformed request: {error}")
+        finally:
+            del self._should_keep_alive
+        return None
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field from llhttp."""
+        self._field_count += 1
+        # X_Forwarded_For would pass for X-Forwarded-For.
+        if b"_" in name:
+            return
+        key = _environ_key(name)
+        text = value.decode("latin-1").rstrip(" \t")
+        if key in self.fields:
+            text = f"{self.fields[key]}{'; ' if key == 'HTTP_COOKIE' else ', '}{text}"
+        self.fields[key] = text
+
+    def on_headers_complete(self) -> None:
+        """Decide how the body comes, or refuse it (RFC 9112, section 6.3)."""
+        self.keep_alive = self._should_keep_alive()
+        coding = self.fields.pop("HTTP_TRANSFER_ENCODING", None)
+        length = int(self.fields.get("CONTENT_LENGTH", 0))
+        if self._field_count > MAX_FIELDS:
+            self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif coding is not None:
+            self._begin_chunks(coding)
+        elif length > self.limits.max_request_body_size:
+            self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        else:
+            self._missing = length
+            self.completed = length == 0
+        if not self.error and "HTTP_EXPECT" in self.fields and self.version == "HTTP/1.1":
+            if self.fields["HTTP_EXPECT"].lower() != "100-continue":
+                self.refuse(HTTPStatus.EXPECTATION_FAILED)
+            self.expect_continue = not self.completed
+
+    def _begin_chunks(self, coding: str) -> None:
+        codings = [name.strip(" \t").lower() for name in coding.split(",")]
+        if not TRANSFER_CODINGS.issuperset(codings):
+            self.refuse(HTTPStatus.NOT_IMPLEMENTED, "Unknown Transfer-Encoding")
+        elif codings[-1] != "chunked" or self.version == "HTTP/1.0":
+            self.refuse(HTTPStatus.BAD_REQUEST, "The length of the body is unknown")
+        elif len(codings) > 1:
+            self.refuse(HTTPStatus.NOT_IMPLEMENTED, "Transfer-Encoding must be chunked")
+        else:
+            # A parser of its own, for the one of the head ends an upgrade without its body.
+            self._chunks = HttpRequestParser(
+                SimpleNamespace(on_body=self.body.extend, on_message_complete=self._end_chunks)
+            )
+            self._chunks.feed_data(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+            self._missing = (MAX_FRAMING + 1) * self.limits.max_request_body_size
+
+    def _receive_body(self, data: bytes) -> int:
+        if self._chunks:
+            return self._receive_chunks(self._chunks, data)
+        part = data[: self._missing]
+        self.body += part
+        self._missing -= len(part)
+        self.completed = self._missing == 0
+        return len(part)
+
+    def _receive_chunks(self, chunks: HttpRequestParser, data: bytes) -> int:
+        # httptools does not tell where a body ended, but each chunked body ends with an empty line.
+        seen = self._last_bytes + data
+        end = already_seen = len(self._last_bytes)
+        while end < len(seen) and not self.completed:
+            start = end
+            found = seen.find(END, max(start - len(END) + 1, 0))
+            end = found + len(END) if found >= 0 else len(seen)
+            self._missing -= end - start
+            try:
+                chunks.feed_data(seen[start:end])
+            except HttpParserError as error:
+                self.refuse(HTTPStatus.BAD_REQUEST, f"Malformed chunked body: {error}")
+            if self._missing < 0 or len(self.body) > self.limits.max_request_body_size:
+                self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        self._last_bytes = seen[max(end - len(END) + 1, 0) : end]
+        return end - already_seen
+
+    def _end_chunks(self) -> None:
+        self.completed = True
+        self.fields["CONTENT_LENGTH"] = str(len(self.body))
+
+
+@lru_cache(1000)
+def _environ_key(name: bytes) -> str:
+    key = name.decode("latin-1").upper().replace("-", "_")
+    return key if key in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{key}"

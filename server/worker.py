@@ -1,0 +1,103 @@
+"""The gunicorn worker: gunicorn manages the process, waitress serves."""
+
+import os
+import socket
+from queue import SimpleQueue
+from signal import SIGINT, SIGQUIT, SIGTERM
+from time import monotonic
+from typing import Any
+
+from gunicorn.sock import BaseSocket
+from gunicorn.workers.base import Worker as BaseWorker
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+
+from .server import Dispatcher, Server
+
+MAX_HEAD = 32 * 1024
+POLL_SECONDS = 0.5
+MAINTENANCE_SECONDS = 0.5
+
+
+class Worker(BaseWorker):  # type: ignore[misc]
+    """Serves gunicorn's sockets with waitress. TLS is the proxy's.
+
+    gunicorn's `post_fork` hook may set the attributes.
+
+    Attributes:
+        request_timeout: seconds for a client to send a request, or to read a response.
+        max_body: bytes that the body of a request may have.
+        early_signals: what the master was told before this worker had signal handlers.
+    """
+
+    request_timeout = 30.0
+    max_body = 1024 * 1024
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.early_signals: SimpleQueue[int] = SimpleQueue()
+        self.next_maintenance = 0.0
+
+    def init_signals(self) -> None:
+        """Install the handlers, and obey signals that came before."""
+        super().init_signals()
+        # Until now they went to a copy of the master's handler, and of its queue.
+        while not self.early_signals.empty():
+            if self.early_signals.get_nowait() in (SIGINT, SIGQUIT, SIGTERM):
+                self.alive = False
+
+    def run(self) -> None:
+        """Serve, until told to stop."""
+        dispatcher = Dispatcher(self.cfg.threads)
+        channels: dict[int, Any] = {}
+        servers = [self._serve(listener, dispatcher, channels) for listener in self.sockets]
+        while self.alive and self.ppid == os.getppid():
+            self._poll(servers, channels)
+        for server in servers:
+            server.stop()
+        deadline = monotonic() + self.cfg.graceful_timeout
+        while any(server.active_channels for server in servers) and monotonic() < deadline:
+            self._poll(servers, channels)
+        for server in servers:
+            for channel in server.active_channels.values():
+                channel.abort()
+        dispatcher.shutdown(timeout=0.5)
+
+    def _serve(
+        self, listener: BaseSocket, dispatcher: Dispatcher, channels: dict[int, Any]
+    ) -> Server:
+        adj = Adjustments(
+            ident="gunicorn",
+            backlog=self.cfg.backlog,
+            channel_timeout=self.cfg.keepalive,
+            connection_limit=self.cfg.worker_connections,
+            channel_request_lookahead=1,
+            max_request_header_size=MAX_HEAD,
+            max_request_body_size=self.max_body,
+            # Responses wait in memory, never in files; Channel and Server bound how much.
+            outbuf_overflow=2**31,
+            outbuf_high_watermark=1024 * 1024,
+            log_socket_errors=False,
+            # X-Forwarded-* are for the application to trust or not.
+            clear_untrusted_proxy_headers=False,
+        )
+        server = Server(
+            self.wsgi,
+            channels,
+            _sock=listener.sock,
+            dispatcher=dispatcher,
+            adj=adj,
+            sockinfo=(listener.FAMILY, socket.SOCK_STREAM),
+            bind_socket=False,
+        )
+        server.request_timeout = self.request_timeout
+        return server
+
+    def _poll(self, servers: list[Server], channels: dict[int, Any]) -> None:
+        self.notify()
+        wasyncore.poll2(POLL_SECONDS, channels)
+        now = monotonic()
+        if now >= self.next_maintenance:
+            self.next_maintenance = now + MAINTENANCE_SECONDS
+            for server in servers:
+                server.maintenance(now)

@@ -1,0 +1,80 @@
+"""Refuses requests that no view should see, before any view runs."""
+
+import re
+from time import monotonic
+
+from flask import Flask, abort, current_app, request
+from werkzeug.exceptions import ServiceUnavailable
+
+from .config import Config
+from .errors import RETRY_AFTER_SECONDS
+
+LATE = 0.8
+"""The part of REQUEST_TIMEOUT after which a request is not begun: the response takes time too."""
+
+# A name, which may have the underscores of container names, or an IP address; then a port.
+HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{0,5})?", re.IGNORECASE)
+
+
+def init_app(app: Flask, config: Config) -> None:
+    """Check every request of `app`."""
+
+    @app.before_request
+    def admit() -> None:
+        environ = request.environ
+        # What our own server (server/) cannot read, it hands over for a proper response.
+        if environ.get("server.refusal"):
+            status, detail = environ["server.refusal"]
+            abort(status, detail or None)
+        if "server.queued_at" in environ:
+            shed_load(environ["server.queued_at"], LATE * config.request_timeout)
+        if "RAW_URI" in environ:
+            check_target(environ["RAW_URI"])
+        check_host(environ.get("HTTP_HOST"), environ["SERVER_PROTOCOL"], config.trusted_hosts)
+
+
+def shed_load(queued_at: float, most_seconds: float) -> None:
+    """Refuse a request that waited for a thread until its client has all but given up.
+
+    Args:
+        queued_at: when it began to wait, by `time.monotonic()`.
+        most_seconds: how long it may wait.
+    """
+    if monotonic() - queued_at > most_seconds:
+        current_app.logger.warning("A request waited too long for a thread")
+        raise ServiceUnavailable("The service is overloaded", retry_after=RETRY_AFTER_SECONDS)
+
+
+def check_target(target: str) -> None:
+    """Refuse all but one absolute path: a proxy's rules could take it for another path."""
+    path = target.partition("?")[0]
+    if not path.startswith("/") or "#" in target:
+        abort(400, "The request target must be an absolute path")
+    if path.startswith("//") or "%2f" in path.lower():
+        abort(404)
+
+
+def check_host(host: str | None, protocol: str, trusted: tuple[str, ...]) -> None:
+    """Refuse a request without a host, or with an invalid or unknown one: RFC 9112, section 3.2.
+
+    Flask has a setting TRUSTED_HOSTS too, but it cannot trust an IPv6 address.
+
+    Args:
+        host: the Host header.
+        protocol: the version of HTTP; 1.0 may do without a host.
+        trusted: the hosts, in lower case; with a leading dot, all their subdomains too. Where
+            there are none, any host is.
+    """
+    if host is None:
+        if protocol == "HTTP/1.1":
+            abort(400, "The Host header is missing")
+        return
+    valid = HOST.fullmatch(host)
+    if not valid:
+        abort(400, "The Host header is invalid")
+    name = valid[1].lower()
+    if trusted and not any(
+        name == each.removeprefix(".") or (each[0] == "." and name.endswith(each))
+        for each in trusted
+    ):
+        abort(400, f"The host {name} is not one of TRUSTED_HOSTS")
