@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -16,7 +17,7 @@ from benchmarks.datasets import Database, make, postgres
 from benchmarks.measure import Run, measure, warm_up
 from benchmarks.million import measure_million, tell
 from benchmarks.scenarios import SCENARIOS, Scenario, check_alike
-from benchmarks.servers import Server, servers
+from benchmarks.servers import Server, before, servers
 from benchmarks.targets import all_running
 
 CONNECTIONS = (16, 100)
@@ -31,6 +32,8 @@ def main() -> None:
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed: `apt install wrk`, or https://github.com/wg/wrk")
     chosen = [server for server in servers() if server.name in options.servers]
+    if options.before:
+        chosen.append(before(options.before))
     scenarios = [scenario for scenario in SCENARIOS if scenario.name in options.scenarios]
     with_million = MILLION in options.scenarios and chosen[0].name == "todoapp"
     with postgres() as database:
@@ -77,13 +80,18 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=2, help="of each run of wrk")
     parser.add_argument("--servers", default=",".join(names), help="default: %(default)s")
     parser.add_argument("--scenarios", default=",".join(parts), help="default: %(default)s")
+    parser.add_argument(
+        "--before", type=Path, metavar="DIRECTORY", help="compare with another checkout"
+    )
     options = parser.parse_args(arguments)
     options.servers = options.servers.split(",")
     options.scenarios = options.scenarios.split(",")
     for given, known in ((options.servers, names), (options.scenarios, parts)):
         for word in set(given) - set(known):
             parser.error(f"{word} is not one of {', '.join(known)}")
-    options.everything = set(options.servers + options.scenarios) == {*names, *parts}
+    options.everything = not options.before and (
+        set(options.servers + options.scenarios) == {*names, *parts}
+    )
     return options
 
 

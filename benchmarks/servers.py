@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -36,18 +36,26 @@ class Server:
     """What it takes beside DATABASE_URL and PORT."""
 
 
+THIS = Server(
+    name="todoapp",
+    command=(GUNICORN, "wsgi:app", BIND),
+    directory=REPOSITORY,
+    title="this service",
+    packages=("flask", "flask-smorest", "marshmallow", "sqlalchemy", "psycopg2-binary"),
+    schema="todoapp",
+    environ={"LOG_LEVEL": "warning"},
+)
+
+
+def before(checkout: Path) -> Server:
+    """Return another revision of this service: a checkout with the same migrations."""
+    return replace(THIS, name="before", directory=checkout, title=f"this service in {checkout}")
+
+
 def servers() -> list[Server]:
     """Return the servers that can run here: the one on Node.js needs `node`."""
     found = [
-        Server(
-            name="todoapp",
-            command=(GUNICORN, "wsgi:app", BIND),
-            directory=REPOSITORY,
-            title="this service",
-            packages=("flask", "flask-smorest", "marshmallow", "sqlalchemy", "psycopg2-binary"),
-            schema="todoapp",
-            environ={"LOG_LEVEL": "warning"},
-        ),
+        THIS,
         Server(
             name="async",
             command=(
