@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from collections import deque
 from http import HTTPStatus
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,41 @@ RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: the connection is reset, and does not end as a complete response does."""
 
 
+class Output:
+    """What waits to be sent: the parts as they were written, each freed as soon as it is sent.
+
+    waitress' own buffers copy them, and free nothing before all is sent.
+    """
+
+    def __init__(self) -> None:
+        self._parts: deque[memoryview] = deque()
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def append(self, data: bytes) -> None:
+        """Add a part."""
+        self._parts.append(memoryview(data))
+        self._length += len(data)
+
+    def get(self, size: int) -> memoryview:
+        """Return what comes next, `size` bytes at most."""
+        return self._parts[0][:size]
+
+    def skip(self, size: int, _: bool = False) -> None:
+        """Drop `size` bytes of what `get()` returned."""
+        self._length -= size
+        first = self._parts.popleft()[size:]
+        if first:
+            self._parts.appendleft(first)
+
+    def close(self) -> None:
+        """Drop everything."""
+        self._parts.clear()
+        self._length = 0
+
+
 class Channel(HTTPChannel):  # type: ignore[misc]
     """One connection.
 
@@ -43,7 +79,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     server: "Server"
     request: Request | None
     requests: list[Request]
-    current_outbuf_count: int
 
     def __init__(
         self, server: "Server", sock: socket.socket, addr: Any, adj: Adjustments, **kwargs: Any
@@ -55,6 +90,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.is_half_closed = False
         self.is_lingering = False
         super().__init__(server, sock, addr, adj, **kwargs)
+        self.outbufs = [Output()]
 
     @property
     def has_unread_output(self) -> bool:
@@ -119,8 +155,12 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         elif self.is_suspended and not self.has_unread_output:
             self.is_suspended = False
             self.server.add_task(self)
-        elif self.is_idle:
+        elif self.is_idle and self.request is None:
             self.deadline = monotonic() + self.adj.channel_timeout
+
+    def handle_expt(self) -> None:
+        """Close a connection with urgent data: HTTP has none, and it would be reported for ever."""
+        self.handle_close()
 
     def _linger(self) -> None:
         # Closed at once, a connection on which more arrives is reset, and the response is lost.
@@ -146,22 +186,25 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         if now < self.deadline:
             return
         if self.total_outbufs_len:
-            self.disconnect("Cut off a client that did not read its answer")
+            self.logger.info("Cut off a client that did not read its answer")
+            self.abort()
         elif self.request and self.request.has_begun and not self.requests:
             self.refuse(HTTPStatus.REQUEST_TIMEOUT)
         elif not self.requests:
             self.handle_close()
 
-    def disconnect(self, reason: str) -> None:
-        """Close the connection at once."""
-        self.logger.info(reason)
-        self.abort()
-        self.handle_close()
-
     # In any thread
 
-    def send(self, data: bytes, do_close: bool = True) -> int:
-        """Send what the socket takes at once, and give the client more time for the rest."""
+    def write_soon(self, data: bytes) -> int:
+        """Send what the socket takes at once, and keep the rest for the event loop."""
+        if not self.total_outbufs_len:
+            # The time of the application is not the client's.
+            self.deadline = monotonic() + self.server.request_timeout
+        written: int = super().write_soon(data)
+        return written
+
+    def send(self, data: memoryview, do_close: bool = True) -> int:
+        """Send what the socket takes, and give the client more time for the rest."""
         sent: int = super().send(data, do_close)
         latest = monotonic() + self.server.request_timeout
         self.deadline = min(self.deadline + sent / MIN_RATE, latest)
@@ -170,8 +213,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def schedule(self) -> None:
         """Go on in a thread, once the client has room for more."""
         with self.outbuf_lock:
-            self.is_suspended = self.connected and self.has_unread_output
-        if not self.is_suspended:
+            is_suspended = self.is_suspended = self.connected and self.has_unread_output
+        if is_suspended:
+            self.server.limit_unread()
+        else:
             self.server.add_task(self)
 
     def service(self) -> None:
@@ -179,7 +224,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         request = self.requests[0]
         if self.task is None:
             self.task = Task(self, request)
-            self.deadline = monotonic() + self.server.request_timeout
         task = self.task
         try:
             if self.connected and not task.advance():
@@ -192,6 +236,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             if not isinstance(error, OSError):
                 self.logger.exception("Error while handling a request")
             if not task.has_begun and not request.error:
+                self._close(task)
                 request.refuse(HTTPStatus.INTERNAL_SERVER_ERROR)
                 self.task = None
                 self.service()
@@ -200,17 +245,23 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             if task.ends_with_connection or not task.has_begun:
                 self.abort()
         self._finish(task)
+        if self.has_unread_output:
+            self.server.limit_unread()
 
-    def _finish(self, task: Task) -> None:
-        """Go on with the next request, or close the connection."""
+    def _close(self, task: Task) -> None:
         try:
             task.close()
         except Exception:
             self.logger.exception("Error while closing a response")
+
+    def _finish(self, task: Task) -> None:
+        """Go on with the next request, or close the connection."""
+        self._close(task)
+        self.server.served += 1
         with self.requests_lock:
             self.task = None
             was_pipelined = len(self.requests) > 1
-            is_last = task.closes or self.is_half_closed
+            is_last = task.closes or self.is_half_closed or not self.connected
             if is_last:
                 self.requests.clear()
                 self.close_when_flushed = True
@@ -223,9 +274,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.schedule()
 
     def _await_request(self) -> None:
-        # As waitress does: the output of the next response gets a buffer of its own.
-        if self.current_outbuf_count > 0:
-            self.current_outbuf_count = self.adj.outbuf_high_watermark
         if self.request is None:
             self.deadline = monotonic() + self.adj.channel_timeout
         elif self.request.expect_continue and not self.requests and not self.sent_continue:
@@ -237,4 +285,5 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             if self.connected:
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                 self.will_close = True
-        self.server.pull_trigger()
+        # In the event loop; it would not be writable while the client does not read.
+        self.server.trigger.pull_trigger(self.handle_close)

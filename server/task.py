@@ -20,6 +20,10 @@ NO_BODY = ("1", "204", "304")
 """What the status lines of responses without a body begin with."""
 
 
+LAST_CHUNK = b"0\r\n\r\n"
+LARGE = 64 * 1024
+
+
 class Task:
     """Produces the response to one request, no faster than the client reads it.
 
@@ -75,7 +79,7 @@ class Task:
                 return False
         if self._is_chunked or not self.has_begun:
             self._send(b"", is_last=True)
-        if self._missing and self.request.method != "HEAD":
+        if self._missing and not self._has_no_body():
             raise RuntimeError("the response is shorter than its Content-Length")
         return True
 
@@ -122,11 +126,14 @@ class Task:
             self._missing -= len(part)
             if self._missing < 0:
                 raise RuntimeError("the response is longer than its Content-Length")
+        pieces = [head, part]
         if self._is_chunked:
-            chunk = b"%x\r\n%b\r\n" % (len(part), part) if part else b""
-            part = chunk + b"0\r\n\r\n" if is_last else chunk
-        # One write for both: two would be two packets.
-        self.channel.write_soon(head + part if head else part)
+            before = b"%x\r\n" % len(part) if part else b""
+            after = b"\r\n" if part else b""
+            pieces = [head + before, part, after + LAST_CHUNK if is_last else after]
+        # Small pieces are one packet, and large ones are not copied.
+        for piece in [b"".join(pieces)] if len(part) < LARGE else pieces:
+            self.channel.write_soon(piece)
 
     def _head(self) -> bytes:
         lines = [

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from queue import SimpleQueue
 from signal import SIGINT, SIGQUIT, SIGTERM
 from time import monotonic
@@ -53,6 +54,9 @@ class Worker(BaseWorker):  # type: ignore[misc]
         servers = [self._serve(listener, dispatcher, channels) for listener in self.sockets]
         while self.alive and self.ppid == os.getppid():
             self._poll(servers, channels)
+            if sum(server.served for server in servers) >= self.max_requests:
+                self.log.info("Worker has served --max-requests, restarting it")
+                self.alive = False
         for server in servers:
             server.stop()
         deadline = monotonic() + self.cfg.graceful_timeout
@@ -74,9 +78,8 @@ class Worker(BaseWorker):  # type: ignore[misc]
             channel_request_lookahead=1,
             max_request_header_size=MAX_HEAD,
             max_request_body_size=self.max_body,
-            # Responses wait in memory, never in files; Channel and Server bound how much.
-            outbuf_overflow=2**31,
-            outbuf_high_watermark=1024 * 1024,
+            # A channel is suspended before: no thread ever waits for a client.
+            outbuf_high_watermark=sys.maxsize,
             log_socket_errors=False,
             # X-Forwarded-* are for the application to trust or not.
             clear_untrusted_proxy_headers=False,

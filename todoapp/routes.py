@@ -154,7 +154,9 @@ def _array(batch: Batch) -> bytes:
 
 
 def _stream(first: Batch, batches: Iterator[Batch]) -> Iterator[bytes]:
-    yield b"[" + first.todos
+    yield b"["
+    yield first.todos
+    del first  # it may be large, and the client slow
     with broken_transfer():
         for batch in batches:
             # What followed may have been deleted meanwhile.

@@ -30,9 +30,9 @@ def web(server: Server) -> Iterator[WebProcess]:
 
 
 @pytest.fixture
-def measured(record_property: Callable[[str, object], None]) -> Callable[[str, float], None]:
-    """Write down what was measured, in seconds."""
-    return lambda what, seconds: record_property("measured", [what, round(seconds, 2)])
+def measured(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Record a figure, in seconds or in `unit`."""
+    return lambda what, figure, unit="s": record_property("measured", [what, figure, unit])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -45,5 +45,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     ]
     if rows:
         terminalreporter.section("measured")
-    for what, seconds in sorted(rows):
-        terminalreporter.line(f"{seconds:6.2f} s  {what}")
+    for what, figure, unit in sorted(rows):
+        terminalreporter.line(f"{figure:7.2f} {unit:3}  {what}")

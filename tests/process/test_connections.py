@@ -3,7 +3,6 @@
 import http.client
 import json
 import re
-import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,13 +12,10 @@ import psycopg2
 import pytest
 import requests
 
+from tests.process.raw import LIVE, POST, answer, client, exchange, read_to_the_end
 from tests.process.web import WebProcess, serving
-from tests.test_security import HEADERS
 from tests.waiting import wait_until
 
-HEAD = b"Host: x\r\nContent-Type: application/json\r\n"
-LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
-POST = b"POST /api/todos HTTP/1.1\r\n" + HEAD
 SLOW_TO_SEND = {
     "silent": b"",
     "half a head": b"GET / HTTP/1.1\r\nX: ",
@@ -45,38 +41,6 @@ def web(shared_web: WebProcess, sql: Callable[[str], list[tuple]]) -> Iterator[W
     """A web process with little patience and one thread, which nobody may keep for himself."""
     yield shared_web
     sql("TRUNCATE todos RESTART IDENTITY")
-
-
-@contextmanager
-def client(web: WebProcess, data: bytes = b"") -> Iterator[socket.socket]:
-    """A client that has connected and sent `data`."""
-    with socket.create_connection(("127.0.0.1", web.port), timeout=30) as connection:
-        connection.sendall(data)
-        yield connection
-
-
-def answer(connection: socket.socket) -> tuple[int, bytes]:
-    """Read one answer, its status and its body."""
-    response = http.client.HTTPResponse(connection)
-    response.begin()
-    return response.status, response.read()
-
-
-def read_to_the_end(connection: socket.socket) -> bytes:
-    """Return what still comes, once the other side has closed the connection."""
-    return b"".join(iter(lambda: connection.recv(65536), b""))
-
-
-def exchange(web: WebProcess, request: bytes) -> tuple[int, dict[str, str]]:
-    """Send bytes that need not be HTTP, and return the status and the JSON of the answer."""
-    with socket.create_connection(("127.0.0.1", web.port)) as connection:
-        connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
-        response = http.client.HTTPResponse(connection)
-        response.begin()
-        assert response.headers["Content-Type"] == "application/json"
-        assert HEADERS.items() <= dict(response.headers).items()
-        return response.status, json.loads(response.read())
 
 
 @pytest.mark.parametrize("data", SLOW_TO_SEND.values(), ids=list(SLOW_TO_SEND))

@@ -1,4 +1,8 @@
-"""The contract over real HTTP: the tests of the routes once more, with a client that sends."""
+"""The contract over real HTTP: the tests of the routes once more, with a client that sends.
+
+Once with the web process as it is deployed, and once with gunicorn's own worker: the application
+does not depend on ours.
+"""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -7,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.process.web import WebProcess, serving
+from tests.process.web import PROCFILE, WebProcess, serving
 from tests.test_routes import *  # noqa: F403
 
 
@@ -45,9 +49,13 @@ def database(databases: Callable[..., str], template: str) -> str:
     return databases(template)
 
 
-@pytest.fixture(scope="module")
-def web(database: str) -> Iterator[WebProcess]:
-    with serving(DATABASE_URL=database) as process:
+@pytest.fixture(
+    scope="module",
+    params=[PROCFILE["web"], "gunicorn --worker-class gthread wsgi:app"],
+    ids=["server.worker", "gthread"],
+)
+def web(database: str, request: pytest.FixtureRequest) -> Iterator[WebProcess]:
+    with serving(request.param, DATABASE_URL=database) as process:
         yield process
 
 

@@ -1,0 +1,116 @@
+"""What server/ relies on inside gunicorn, waitress and httptools.
+
+An upgrade that changes one of these has to fail here, and not in production: pyproject.toml pins
+the three so tightly that only an edit of it can bring such an upgrade.
+"""
+
+import inspect
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gunicorn.workers.base
+import httptools
+import pytest
+import waitress.channel
+import waitress.server
+import waitress.task
+from waitress.adjustments import Adjustments
+
+from server.channel import Channel
+from server.server import Dispatcher, Server
+from server.worker import Worker
+
+OVERRIDDEN = {
+    (Channel, waitress.channel.HTTPChannel): {
+        "handle_close",
+        "handle_expt",
+        "handle_read",
+        "handle_write",
+        "readable",
+        "send",
+        "service",
+        "write_soon",
+    },
+    (Server, waitress.server.BaseWSGIServer): {
+        "accept",
+        "fix_addr",
+        "getsockname",
+        "handle_accept",
+        "maintenance",
+        "readable",
+        "set_socket_options",
+    },
+    (Dispatcher, waitress.task.ThreadedTaskDispatcher): {"add_task"},
+    (Worker, gunicorn.workers.base.Worker): {"init_signals", "run"},
+}
+CHANNEL = {
+    *("adj", "addr", "close_when_flushed", "connected", "last_activity"),
+    *("logger", "outbuf_lock", "received", "request", "requests", "requests_lock", "send_continue"),
+    *("sent_continue", "server", "socket", "total_outbufs_len", "will_close", "write_soon"),
+    *("_flush_exception", "_flush_some_if_lockable"),
+}
+SERVER = {
+    *("accepting", "active_channels", "adj", "application", "del_channel", "effective_host"),
+    *("effective_port", "logger", "pull_trigger", "task_dispatcher"),
+}
+
+
+def parameters(function: Callable[..., Any]) -> list[str]:
+    return list(inspect.signature(function).parameters)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server in this process, whose event loop does not run."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    dispatcher = Dispatcher(1)
+    created = Server(
+        lambda environ, start_response: [],
+        {},
+        _sock=listener,
+        dispatcher=dispatcher,
+        adj=Adjustments(),
+        sockinfo=(listener.family, listener.type),
+        bind_socket=False,
+    )
+    yield created
+    created.close()
+    dispatcher.shutdown()
+    dispatcher.urgent.shutdown()
+
+
+@pytest.mark.parametrize(("ours", "base"), OVERRIDDEN, ids=lambda each: each.__module__)
+def test_overridden_methods_have_the_parameters_of_those_they_replace(ours: Any, base: Any) -> None:
+    functions = inspect.getmembers(ours, inspect.isfunction)
+    overridden = {name for name, _ in functions if name in vars(ours) and hasattr(base, name)} - {
+        "__init__"
+    }
+
+    assert overridden == OVERRIDDEN[ours, base]
+    for name in overridden:
+        assert parameters(getattr(ours, name)) == parameters(getattr(base, name))
+
+
+def test_a_channel_and_its_server_have_the_attributes_that_are_used(server: Server) -> None:
+    ours, theirs = socket.socketpair()
+    channel = Channel(server, ours, ("127.0.0.1", 1), server.adj, map={})
+
+    assert [name for name in CHANNEL if not hasattr(channel, name)] == []
+    assert [name for name in SERVER if not hasattr(server, name)] == []
+    assert server.active_channels == {ours.fileno(): channel}
+
+    channel.handle_close()
+    theirs.close()
+    assert server.active_channels == {}
+
+
+def test_the_dispatcher_has_the_queue_that_is_looked_at(server: Server) -> None:
+    assert not server.has_waiting_requests
+    assert len(server.task_dispatcher.queue) == 0
+
+
+def test_httptools_has_no_leniency_by_default() -> None:
+    parser = httptools.HttpRequestParser(object())
+    with pytest.raises(httptools.HttpParserError):
+        parser.feed_data(b"GET / HTTP/1.1\nHost: x\n\n")

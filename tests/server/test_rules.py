@@ -1,0 +1,385 @@
+"""The rules of HTTP/1.1 on the real process: RFC 9110 and RFC 9112."""
+
+import http.client
+import json
+import re
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.process.raw import HEAD, LIVE, POST, answer, client, exchange, read_to_the_end
+from tests.process.web import WebProcess, serving
+from tests.test_security import HEADERS
+from tests.waiting import wait_until
+
+Sql = Callable[[str], list[tuple]]
+
+BODY = b'{"description": "x"}'
+EXPECTING = POST + b"Expect: 100-continue\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+CLOSE = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def database(databases: Callable[..., str], template: str) -> str:
+    return databases(template)
+
+
+@pytest.fixture(scope="module")
+def shared_web(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebProcess]:
+    environ = {"REQUEST_TIMEOUT": "1", "WEB_CONCURRENCY": "1", "METRICS": "1"}
+    directory = str(tmp_path_factory.mktemp("metrics"))
+    with serving(DATABASE_URL=database, TMPDIR=directory, **environ) as process:
+        yield process
+
+
+@pytest.fixture
+def web(shared_web: WebProcess, sql: Sql) -> Iterator[WebProcess]:
+    yield shared_web
+    sql("TRUNCATE todos RESTART IDENTITY")
+
+
+def statuses(web: WebProcess, data: bytes) -> list[bytes]:
+    """Send bytes, and return the status of each response until the connection is closed."""
+    with client(web, data) as connection:
+        return re.findall(rb"HTTP/1.1 (\d+)", read_to_the_end(connection))
+
+
+# 100 Continue
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 20", b"Transfer-Encoding: chunked"])
+def test_a_client_that_expects_it_gets_one_100_continue(web: WebProcess, framing: bytes) -> None:
+    chunked = b"chunked" in framing
+    with client(web, EXPECTING + framing + b"\r\nConnection: close\r\n\r\n") as connection:
+        received = b""
+        while not received.endswith(CONTINUE):
+            received += connection.recv(1)
+        for byte in b"14\r\n" + BODY + b"\r\n0\r\n\r\n" if chunked else BODY:
+            connection.sendall(bytes([byte]))
+        received += read_to_the_end(connection)
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"100", b"201"]
+
+
+@pytest.mark.parametrize("sent", [1, 20])
+def test_no_100_continue_once_the_body_has_begun_to_arrive(web: WebProcess, sent: int) -> None:
+    head = EXPECTING + b"Content-Length: 20\r\nConnection: close\r\n\r\n"
+    with client(web, head + BODY[:sent]) as connection:
+        # Whatever the server makes of the first part, it has made by now.
+        assert web.request("GET", "/health/live").ok
+        connection.sendall(BODY[sent:])
+        received = read_to_the_end(connection)
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"201"]
+
+
+def test_no_100_continue_to_http_1_0(web: WebProcess) -> None:
+    head = EXPECTING.replace(b"HTTP/1.1", b"HTTP/1.0") + b"Content-Length: 20\r\n\r\n"
+    with client(web, head) as connection:
+        assert web.request("GET", "/health/live").ok
+        connection.sendall(BODY)
+        received = read_to_the_end(connection)
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"201"]
+
+
+def test_no_100_continue_before_a_413_that_the_length_decides(web: WebProcess) -> None:
+    assert statuses(web, EXPECTING + b"Content-Length: 65537\r\n\r\n") == [b"413"]
+
+
+def test_a_pipelined_request_gets_its_100_continue_after_the_responses_before_it(
+    web: WebProcess,
+) -> None:
+    head = EXPECTING + b"Content-Length: 20\r\nConnection: close\r\n\r\n"
+    with client(web, LIVE * 3 + head) as connection:
+        received = b""
+        while not received.endswith(CONTINUE):
+            received += connection.recv(1)
+        connection.sendall(BODY)
+        received += read_to_the_end(connection)
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200"] * 3 + [b"100", b"201"]
+
+
+# Host and target
+
+
+@pytest.mark.parametrize(
+    "host",
+    [b"", b"Host:\r\n", b"Host: a b/c@d\r\n", b"Host: x\r\nHost: x\r\n", b"Host: x:port\r\n"],
+    ids=["none", "empty", "invalid", "two", "invalid port"],
+)
+def test_a_request_without_one_valid_host_is_refused(web: WebProcess, host: bytes) -> None:
+    status, body = exchange(web, b"GET /api/todos HTTP/1.1\r\n" + host + b"\r\n")
+
+    assert status == 400
+    assert "Host" in body["detail"]
+
+
+@pytest.mark.parametrize(
+    "host", [b"x", b"x:", b"x:8000", b"under_score:80", b"127.0.0.1:1", b"[::1]:8000", b"X.Y"]
+)
+def test_a_valid_host_is_taken(web: WebProcess, host: bytes) -> None:
+    with client(web, LIVE.replace(b"Host: x", b"Host: " + host)) as connection:
+        assert answer(connection)[0] == 200
+
+
+def test_http_1_0_needs_no_host(web: WebProcess) -> None:
+    assert statuses(web, b"GET /health/live HTTP/1.0\r\n\r\n") == [b"200"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"//health/live",
+        b"//x/health/live",
+        b"/%2fhealth/live",
+        b"/health%2Flive",
+        b"/health%2flive/",
+        b"x://h/health/live",
+        b"http://x/health/live",
+        b"http://y/health/live",
+        b"/health/live#x",
+        b"/health/live?a#b",
+        b"*",
+        b"health/live",
+        b"x:80",
+        b"?a",
+    ],
+)
+def test_a_target_that_is_no_plain_path_is_never_another_path(
+    web: WebProcess, target: bytes
+) -> None:
+    status, _ = exchange(web, LIVE.replace(b"/health/live", target))
+
+    assert status in (400, 404)
+
+
+# Framing
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close, te\r\n\r\n"),
+        LIVE.replace(b"1.1", b"1.0"),
+    ],
+)
+def test_what_follows_the_last_request_is_not_answered(web: WebProcess, head: bytes) -> None:
+    assert statuses(web, head + LIVE) == [b"200"]
+
+
+def test_a_later_http_1_is_answered_as_1_1(web: WebProcess) -> None:
+    assert statuses(web, LIVE.replace(b"HTTP/1.1", b"HTTP/1.6") + CLOSE) == [b"200", b"200"]
+
+
+def test_a_transfer_coding_that_is_not_implemented_is_501(web: WebProcess) -> None:
+    head = POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
+    assert exchange(web, head)[0] == 501
+
+
+@pytest.mark.parametrize("method", [b"GET", b"DELETE", b"PATCH"])
+def test_a_request_whose_body_is_malformed_is_not_carried_out(
+    web: WebProcess, sql: Sql, method: bytes
+) -> None:
+    sql("INSERT INTO todos (description) VALUES ('x')")
+    head = method + b" /api/todos/1 HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+    for chunks in (b"zz\r\n", b"13\r\n" + BODY + b"\r\n0\r\n\r\n", b"0\r\nno colon\r\n\r\n"):
+        assert statuses(web, head + chunks + LIVE) == [b"400"]
+
+    assert sql("SELECT description, completed FROM todos") == [("x", False)]
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 20", b"Transfer-Encoding: chunked"])
+def test_an_upgrade_is_ignored_and_the_body_is_read(web: WebProcess, framing: bytes) -> None:
+    # As Java's HttpClient and `curl --http2` send it.
+    head = POST + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n" + framing
+    body = b"14\r\n" + BODY + b"\r\n0\r\n\r\n" if b"chunked" in framing else BODY
+
+    assert statuses(web, head + b"\r\n\r\n" + body + CLOSE) == [b"201", b"200"]
+
+
+def test_half_a_list_is_no_whole_list_to_http_1_0_either(web: WebProcess, sql: Sql) -> None:
+    sql(
+        "INSERT INTO todos (description)"
+        " SELECT repeat(md5(n::text), 15) FROM generate_series(1, 20000) AS n"
+    )
+    with client(web) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.sendall(b"GET /api/todos HTTP/1.0\r\n\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 200"
+        sql("ALTER TABLE todos RENAME TO elsewhere")
+        try:
+            with pytest.raises(ConnectionResetError):
+                read_to_the_end(connection)
+        finally:
+            sql("ALTER TABLE elsewhere RENAME TO todos")
+
+
+def test_a_response_to_http_1_0_may_keep_the_connection(web: WebProcess) -> None:
+    head = b"GET /health/live HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+    with client(web, head) as connection:
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        assert (response.read(), response.headers["Connection"]) == (
+            b'{"status":"alive"}',
+            "keep-alive",
+        )
+        connection.sendall(CLOSE)
+        assert answer(connection)[0] == 200
+
+
+# Refusals
+
+
+REFUSED = {
+    400: b"GET /api/todos HTTP/1.1\r\nOrigin: http://localhost:3000\r\nX: \0\r\n\r\n",
+    408: POST + b"Origin: http://localhost:3000\r\nContent-Length: 9\r\n\r\n",
+    413: POST + b"Origin: http://localhost:3000\r\nContent-Length: 65537\r\n\r\n",
+    417: POST + b"Origin: http://localhost:3000\r\nExpect: x\r\nContent-Length: 9\r\n\r\n",
+    431: POST + b"Origin: http://localhost:3000\r\n" + b"X: y\r\n" * 101 + b"\r\n",
+    501: POST + b"Origin: http://localhost:3000\r\nTransfer-Encoding: x\r\n\r\n",
+}
+
+
+def count(web: WebProcess, status: int) -> float:
+    """Return how many responses with a status /metrics has counted."""
+    lines = web.request("GET", "/metrics").text.splitlines()
+    ours = [line for line in lines if re.match(rf'todoapp_requests_total.*status="{status}"', line)]
+    return sum(float(line.rpartition(" ")[2]) for line in ours)
+
+
+@pytest.mark.parametrize("status", REFUSED)
+def test_what_the_server_refuses_is_a_request_like_others(web: WebProcess, status: int) -> None:
+    counted = count(web, status)
+    with client(web, REFUSED[status]) as connection:
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        body = json.loads(response.read())
+
+    headers = dict(response.headers)
+    assert response.status == status
+    assert isinstance(body["detail"], str)
+    assert HEADERS.items() <= headers.items()
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Connection"] == "close"
+    assert headers["Vary"] == "Origin"
+    if b"\0" not in REFUSED[status]:  # where llhttp stops, the fields before are known
+        assert headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+    logged = rf" {status} \S+ client=127\.0\.0\.1 .*request_id={headers['X-Request-ID']}$"
+    wait_until(lambda: re.search(logged, web.output(), re.MULTILINE))
+    wait_until(lambda: count(web, status) == counted + 1)
+
+
+def test_a_refused_request_line_has_a_line_in_the_log_too(web: WebProcess) -> None:
+    with client(web, b"GET /" + b"x" * 9000) as connection:
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+
+    assert response.status == 414
+    logged = rf"INFO - - 414 \S+ client=127\.0\.0\.1 .*{response.headers['X-Request-ID']}$"
+    wait_until(lambda: re.search(logged, web.output(), re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("proxies", "logged"), [("0", "127.0.0.1"), ("1", "198.51.100.7"), ("2", "203.0.113.9")]
+)
+def test_the_log_names_the_client_that_the_trusted_proxies_name(
+    database: str, proxies: str, logged: str
+) -> None:
+    forwarded = {"X-Forwarded-For": "203.0.113.9, 198.51.100.7", "X-Request-ID": "this"}
+    with serving(DATABASE_URL=database, TRUSTED_PROXIES=proxies) as web:
+        web.request("GET", "/api/todos", headers=forwarded)
+        web.terminate()
+
+        (line,) = [line for line in web.output().splitlines() if line.endswith("=this")]
+    assert f" client={logged} " in line
+
+
+# Trusted hosts
+
+
+@pytest.fixture(scope="module")
+def trusting(database: str) -> Iterator[WebProcess]:
+    hosts = "todos.example.com, .example.org,[::1]"
+    with serving(DATABASE_URL=database, TRUSTED_HOSTS=f"{hosts},127.0.0.1") as process:
+        yield process
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        (b"todos.example.com", 200),
+        (b"TODOS.example.com:8000", 200),
+        (b"a.b.example.org", 200),
+        (b"example.org", 200),
+        (b"[::1]:8000", 200),
+        (b"evil.example:8000", 400),
+        (b"todos.example.com.evil.example", 400),
+        (b"xexample.org", 400),
+        (b"other.todos.example.com", 400),
+        (b"[::2]", 400),
+    ],
+)
+def test_only_trusted_hosts_are_served(trusting: WebProcess, host: bytes, status: int) -> None:
+    with client(trusting, LIVE.replace(b"Host: x", b"Host: " + host)) as connection:
+        assert answer(connection)[0] == status
+
+
+def test_a_change_for_an_untrusted_host_is_not_made(
+    trusting: WebProcess, sql: Sql, web: WebProcess
+) -> None:
+    sql("INSERT INTO todos (description) VALUES ('x')")
+
+    status, body = exchange(
+        trusting, b"DELETE /api/todos/1 HTTP/1.1\r\nHost: evil.example:8000\r\n\r\n"
+    )
+
+    assert (status, "evil.example" in body["detail"]) == (400, True)
+    assert sql("SELECT id FROM todos") == [(1,)]
+    assert sql  # the fixture `web` empties the table
+
+
+# Sockets
+
+
+def test_a_unix_socket_serves_too(database: str, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    command = f"gunicorn --bind unix:{path} --bind 127.0.0.1:{{port}} wsgi:app"
+    with serving(command, DATABASE_URL=database), socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        connection.sendall(LIVE)
+        assert answer(connection) == (200, b'{"status":"alive"}')
+
+
+def test_a_worker_is_replaced_after_max_requests(database: str) -> None:
+    command = "gunicorn --max-requests 5 wsgi:app"
+    with serving(command, DATABASE_URL=database, WEB_CONCURRENCY="1") as web:
+        for _ in range(12):
+            assert web.request("GET", "/health/live").ok
+        wait_until(lambda: web.output().count("Booting worker") >= 2)
+
+
+def test_urgent_data_costs_the_sender_the_connection_and_nothing_else(web: WebProcess) -> None:
+    with client(web, LIVE) as connection:
+        assert answer(connection)[0] == 200
+        connection.send(b"!", socket.MSG_OOB)
+        with suppress(ConnectionResetError):
+            assert read_to_the_end(connection) == b""
+
+    assert web.request("GET", "/health/live").ok
+    assert "priority event" not in web.output()
+
+
+def test_clients_that_vanish_leave_nothing_behind(web: WebProcess) -> None:
+    (worker,) = psutil.Process(web.process.pid).children()
+    before = worker.num_fds()
+    for data in (b"", b"GET /", LIVE, LIVE * 50, POST + b"Content-Length: 9\r\n\r\n"):
+        with suppress(OSError), client(web, data):
+            pass
+    wait_until(lambda: worker.num_fds() <= before)
