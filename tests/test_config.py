@@ -149,6 +149,10 @@ def test_the_defaults_fit_a_plan_of_twenty_connections_during_a_deploy() -> None
         ("CORS_ORIGINS", "https://*.example.com"),
         ("CORS_ORIGINS", "https://a.example$"),
         ("CORS_ORIGINS", "http://[::1]:3000"),
+        ("TRUSTED_HOSTS", "todos.example.com:8000"),
+        ("TRUSTED_HOSTS", "https://todos.example.com"),
+        ("TRUSTED_HOSTS", "*"),
+        ("TRUSTED_HOSTS", "a..b"),
     ],
 )
 def test_a_wrong_value_is_one_line_that_names_the_variable_and_the_value(
@@ -177,6 +181,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         DB_STATEMENT_TIMEOUT="11",
         REQUEST_TIMEOUT="12",
         CORS_ORIGINS="https://a.example, http://b.example:8080",
+        TRUSTED_HOSTS="Todos.example.com, .example.org,[::1],under_score",
         LOG_LEVEL="WARNING",
         LOG_SQL="1",
         LOG_FORMAT="JSON",
@@ -190,5 +195,6 @@ def test_every_setting_is_read_from_its_variable() -> None:
     assert (config.db_statement_timeout, config.request_timeout) == (11, 12)
     assert config.trusted_proxies == 1
     assert config.cors_origins == ("https://a.example", "http://b.example:8080")
+    assert config.trusted_hosts == ("todos.example.com", ".example.org", "[::1]", "under_score")
     assert (config.log_level, config.log_sql) == ("warning", True)
     assert (config.log_format, config.slow_query_ms, config.metrics) == ("json", 50, True)

@@ -13,22 +13,22 @@ from .schemas import ErrorSchema, ValidationErrorSchema
 View = TypeVar("View", bound=Callable[..., Any])
 
 FAILURES: dict[int, tuple[str, str]] = {
-    400: ("The request says what it must not say, or is no HTTP", "description must not be empty"),
+    400: ("Validation failed, or malformed HTTP", "description must not be empty"),
     404: ("There is no such todo", "Todo 999 not found"),
     405: ("The path does not know the method", "Method not allowed"),
-    408: ("The request took longer than `REQUEST_TIMEOUT` to come", "Request timeout"),
+    408: ("The request took longer than `REQUEST_TIMEOUT` to arrive", "Request timeout"),
     412: ("The todo is not in the state that was expected", "Todo 1 has changed since"),
     413: ("The body is too long", "The body must not exceed 64 KiB"),
-    414: ("The request line is too long", "Request Line is too large (9000 > 8190)"),
+    414: ("The request line is too long", "Request uri too long"),
     415: ("The body does not say that it is JSON", "The Content-Type must be application/json"),
-    417: ("`Expect` is not `100-continue`", "Unable to comply with expectation: 'x'"),
-    431: ("The header is too long", "Error parsing headers: 'limit request headers fields'"),
-    500: ("An error that nobody foresaw", "Internal server error"),
-    501: ("`Transfer-Encoding` is not `chunked`", "Unsupported transfer coding: 'x'"),
+    417: ("`Expect` is not `100-continue`", "Expectation failed"),
+    431: ("The header is too long", "Request header fields too large"),
+    500: ("Unexpected error", "Internal server error"),
+    501: ("`Transfer-Encoding` is not `chunked`", "Transfer-Encoding must be chunked"),
     503: ("The database cannot do it now", "The database is unavailable"),
 }
-# The worker's own answers are among them: to what the application never sees.
-ALWAYS = (400, 405, 408, 414, 417, 431, 500, 501)
+# Among them are the statuses with which the web server refuses a request.
+ALWAYS = (400, 405, 408, 413, 414, 417, 431, 500, 501)
 FAILURE_HEADERS = {405: ("Allow",), 500: ("X-Request-ID",), 503: ("Retry-After",)}
 
 HEADERS = {

@@ -55,7 +55,7 @@ def list_todos(listing: Listing) -> Response:
 
 
 @blueprint.post("")
-@blueprint.doc(**responses(413, 415, 503))
+@blueprint.doc(**responses(415, 503))
 @blueprint.arguments(TodoCreateSchema())
 @blueprint.response(201, TodoSchema, headers=headers("Location", "ETag"))
 def create_todo(fields: dict[str, Any]) -> Response:
@@ -67,7 +67,7 @@ def create_todo(fields: dict[str, Any]) -> Response:
 
 
 @blueprint.patch("")
-@blueprint.doc(**responses(413, 415, 503))
+@blueprint.doc(**responses(415, 503))
 @blueprint.arguments(SomeTodosSchema(), location="query")
 @blueprint.arguments(SomeTodosUpdateSchema())
 @blueprint.response(200, UpdatedSchema)
@@ -101,7 +101,7 @@ def get_todo(todo_id: int) -> Response:
 
 
 @blueprint.patch("/<int(signed=True):todo_id>")
-@blueprint.doc(**responses(404, 412, 413, 415, 503))
+@blueprint.doc(**responses(404, 412, 415, 503))
 @reads_headers(IF_MATCH)
 @blueprint.arguments(TodoUpdateSchema())
 @blueprint.response(200, TodoSchema, headers=headers("ETag"))

@@ -161,6 +161,18 @@ def test_with_database_url_it_uses_that_one_and_starts_none(
     assert not (clone / "instance").exists()
 
 
+def test_another_site_cannot_reach_the_todos_by_dns_rebinding(clone: Path, port: int) -> None:
+    with running(clone, port) as run:
+        requests.post(run.todos, json={"description": "x"}, timeout=30)
+        foreign = {"Host": f"evil.example:{port}"}
+        refused = requests.delete(f"{run.todos}/1", headers=foreign, timeout=30)
+
+        assert (refused.status_code, refused.headers.get("Link")) == (400, None)
+        for host in ("localhost", "127.0.0.1", "[::1]"):
+            response = requests.get(run.todos, headers={"Host": f"{host}:{port}"}, timeout=30)
+            assert len(response.json()) == 1
+
+
 def test_a_wrong_setting_is_one_clear_line(clone: Path, port: int) -> None:
     line = refusal(clone, port, DATABASE_URL="postgres://ann:s3cret@db:port/todos")
 
