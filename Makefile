@@ -25,8 +25,8 @@ test-faults: $(VENV)/installed ## Each fault, under load, and all else that take
 	$(BIN)/pytest --numprocesses=2 tests/faults
 	$(BIN)/pytest -m slow --ignore=tests/faults --ignore=tests/browser
 
-fuzz: $(VENV)/installed ## 20,000 wrong and hostile requests (FUZZ_REQUESTS=…: another number)
-	FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),20000) $(BIN)/pytest tests/process/test_fuzz.py
+fuzz: $(VENV)/installed ## 20,000 wrong and hostile requests, and pipelines of them (FUZZ_REQUESTS=…: another number)
+	FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),20000) $(BIN)/pytest tests/process/test_fuzz.py tests/process/test_pipelines.py
 
 lint: $(VENV)/installed ## ruff (lint and format) and mypy
 	$(BIN)/ruff check

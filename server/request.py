@@ -17,6 +17,8 @@ takes six."""
 # llhttp knows only registered methods, reads several spaces as one, and other protocols too. In
 # lower case, "delete" would be DELETE to an application that is not strict.
 REQUEST_LINE = re.compile(rb"([A-Z0-9!#$%&'*+.^_`|~-]+) ([^ \r\n]+) HTTP/1\.([0-9])\r\n")
+EMPTY_LINE = b"\r\n"
+EMPTY_LINES = re.compile(rb"(?:\r\n)*")
 END = b"\r\n\r\n"
 
 # https://www.iana.org/assignments/http-parameters#transfer-coding
@@ -81,17 +83,19 @@ class Request:
         """Release nothing: waitress calls this where its own parser has files."""
 
     def _receive_head(self, data: bytes) -> int:
-        skipped = 0
-        if not self._head:
-            # Empty lines may precede a request: RFC 9112, section 2.2.
-            skipped = len(data) - len(data.lstrip(b"\r\n"))
         size = len(self._head)
-        self._head += data[skipped:]
+        self._head += data
+        skipped = 0
+        if size < len(EMPTY_LINE):
+            # Empty lines may precede a request: RFC 9112, section 2.2.
+            skipped = EMPTY_LINES.match(self._head).end()  # type: ignore[union-attr]
+            del self._head[:skipped]
         end = self._head.find(END, max(size - len(END) + 1, 0))
         if end >= 0:
             del self._head[end + len(END) :]
         length = len(self._head)
-        if length > MAX_REQUEST_LINE and self._head.find(b"\r\n", 0, MAX_REQUEST_LINE + 2) < 0:
+        longest = MAX_REQUEST_LINE + len(EMPTY_LINE)
+        if length >= longest and self._head.find(EMPTY_LINE, 0, longest) < 0:
             self.refuse(HTTPStatus.REQUEST_URI_TOO_LONG)
         elif length > self.limits.max_request_header_size:
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -108,19 +112,15 @@ class Request:
         self.method, self.target = method.decode(), target.decode("latin-1")
         if minor == b"0":
             self.version = "HTTP/1.0"
-        parser = HttpRequestParser(self)
-        self._should_keep_alive = parser.should_keep_alive
         try:
-            parser.feed_data(
+            HttpRequestParser(self).feed_data(
                 b"POST %b %b\r\n%b" % (target, self.version.encode(), head[line.end() :])
             )
         except HttpParserUpgrade:
-            pass  # an upgrade may be ignored: RFC 9110, section 7.8
+            pass  # all of the head has been read
         except HttpParserError as error:
             if not self.error:
                 self.refuse(HTTPStatus.BAD_REQUEST, f"Malformed request: {error}")
-        finally:
-            del self._should_keep_alive
         return None
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -137,7 +137,12 @@ class Request:
 
     def on_headers_complete(self) -> None:
         """Decide how the body comes, or refuse it (RFC 9112, section 6.3)."""
-        self.keep_alive = self._should_keep_alive()
+        # Not llhttp's should_keep_alive(), which also obeys Proxy-Connection.
+        options = _elements(self.fields.get("HTTP_CONNECTION", ""))
+        persists = self.version == "HTTP/1.1" or "keep-alive" in options
+        self.keep_alive = persists and "close" not in options
+        # An upgrade is ignored: RFC 9110, section 7.8. Werkzeug would expect a WebSocket.
+        self.fields.pop("HTTP_UPGRADE", None)
         coding = self.fields.pop("HTTP_TRANSFER_ENCODING", None)
         length = int(self.fields.get("CONTENT_LENGTH", 0))
         if self._field_count > MAX_FIELDS:
@@ -155,7 +160,7 @@ class Request:
             self.expect_continue = not self.completed
 
     def _begin_chunks(self, coding: str) -> None:
-        codings = [name.strip(" \t").lower() for name in coding.split(",")]
+        codings = _elements(coding)
         if not TRANSFER_CODINGS.issuperset(codings):
             self.refuse(HTTPStatus.NOT_IMPLEMENTED, "Unknown Transfer-Encoding")
         elif codings[-1] != "chunked" or self.version == "HTTP/1.0":
@@ -200,6 +205,11 @@ class Request:
     def _end_chunks(self) -> None:
         self.completed = True
         self.fields["CONTENT_LENGTH"] = str(len(self.body))
+
+
+def _elements(value: str) -> list[str]:
+    """Return the elements of a field value that is a list, in lower case."""
+    return [element.strip(" \t").lower() for element in value.split(",")]
 
 
 @lru_cache(1000)

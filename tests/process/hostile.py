@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from urllib.parse import quote
 
 from hypothesis import strategies as st
@@ -268,17 +270,187 @@ VALID = st.sampled_from(
         + b"\r\n0\r\n\r\n",
     ]
 )
-# Cut off, or with other bytes in the middle.
-DAMAGED = st.builds(
-    lambda request, start, length, other: request[:start] + other + request[start + length :],
-    VALID,
-    st.integers(0, 150),
-    st.integers(0, 150),
-    st.binary(max_size=8)
-    | st.sampled_from([b"\r", b"\n", b"\r\n", b"\0", b" ", b":", b"\r\n\r\n", b"\xff", b"\t"]),
-)
+
+
+def damaged(requests: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    """Return requests that are cut off, or have other bytes in the middle."""
+    return st.builds(
+        lambda request, start, length, other: request[:start] + other + request[start + length :],
+        requests,
+        st.integers(0, 150),
+        st.integers(0, 150),
+        st.binary(max_size=8)
+        | st.sampled_from([b"\r", b"\n", b"\r\n", b"\0", b" ", b":", b"\r\n\r\n", b"\xff", b"\t"]),
+    )
+
+
+DAMAGED = damaged(VALID)
 PIPELINES = st.lists(VALID | VALID | DAMAGED | FRAMED, min_size=2, max_size=4).map(b"".join)
 RAW = st.one_of(NOT_HTTP, FRAMED, FRAMED, DAMAGED, DAMAGED, PIPELINES, FLOODS, st.binary()).map(
     Request
 )
 """Bytes that need not be HTTP."""
+
+
+# Pipelines. In each request X-Request-ID and the description have the same number, which
+# `numbered()` makes unique.
+
+TODO = b'{"description":"todo0000"}'
+"""26 bytes, sent as one part, or as chunks of 10 and 16."""
+
+_LINES = b"X-Request-ID: todo0000\r\nHost: x\r\n"
+_READ = b" /health/live HTTP/1.1\r\n" + _LINES
+_CREATE = b"POST /api/todos HTTP/1.1\r\n" + _LINES + b"Content-Type: application/json\r\n"
+_SIZED = b"Content-Length: 26\r\n\r\n" + TODO
+_CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+_CHUNKS = b"a\r\n" + TODO[:10] + b"\r\n10\r\n" + TODO[10:] + b"\r\n0\r\n\r\n"
+_WAITS = _CREATE + b"Expect: 100-continue\r\n"
+_UPGRADES = _CREATE + b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+# In the body of another request, where it must not be executed.
+_HIDDEN = (_CREATE + _SIZED).replace(b"todo0", b"hide0")
+_CARRIES = b"Content-Length: %d\r\n\r\n" % len(_HIDDEN) + _HIDDEN
+_LAST_CHUNK_AS_DATA = b"%x\r\n\r\n0\r\n\r\n" % (len(_HIDDEN) + 7) + _HIDDEN + b"\r\n0\r\n\r\n"
+
+READ = b"GET" + _READ + b"\r\n"
+CREATE = _CREATE + _SIZED
+CREATE_CHUNKED = _CREATE + _CHUNKED + _CHUNKS
+SEEDS = [
+    *(READ, CREATE, CREATE_CHUNKED, b"HEAD" + _READ + b"\r\n", b"OPTIONS" + _READ + b"\r\n"),
+    b"DELETE /api/todos/0 HTTP/1.1\r\n" + _LINES + b"\r\n",
+    b"CONNECT x:80 HTTP/1.1\r\n" + _LINES + b"\r\n",
+    b"GET /health/live HTTP/1.0\r\n" + _LINES + b"Connection: keep-alive\r\n\r\n",
+    *(_WAITS + _SIZED, _WAITS + _CHUNKED + _CHUNKS),
+    *(_UPGRADES + _SIZED, _UPGRADES + _CHUNKED + _CHUNKS),
+    *(b"GET" + _READ + _CARRIES, b"DELETE" + _READ + _CARRIES),
+    _CREATE + _CHUNKED + _LAST_CHUNK_AS_DATA,
+]
+"""Valid HTTP/1.1."""
+
+_METHODS = [
+    *(b"get ", b"GET  ", b"GET\t", b" GET ", b"G\0T ", b"G\xffT ", b"G:T ", b"OST ", b"\n", b"\0"),
+    *(b"!#$%&'*+.^_`|~ ", b"PRI ", b"SOURCE ", b"TRACE ", b'"GET" ', b"G\rT "),
+]
+_TARGETS = [
+    *(b"http://x/health/live", b"*", b"//health/live", b"/health%2flive", b"/health/live#x"),
+    *(b"/health/live?x", b"/health live", b"/health\tlive", b"/health\0live", b"/\xff", b"/\x7f"),
+    *(b"health/live", b"/health/live\r", b"/health\nlive", b"x:80", b"?x", b"/%z", b"/ HTTP/1.1"),
+]
+_VERSIONS = [
+    *(b" HTTP/1.0", b" HTTP/1.6", b" HTTP/2.0", b" HTTP/1.10", b" HTTP/01.1", b" http/1.1"),
+    *(b" HTTP/1.1 ", b"  HTTP/1.1", b"\tHTTP/1.1", b" HTTP/11", b"", b" ", b" HTTP/1.1\r\n\r\n"),
+    *(b" HTTP/1.1;x", b" ICE/1.1", b"HTTP/1.1", b" HTTP/-1.1", b" HTTP/1.1\0", b" HTTP/1."),
+]
+_HOSTS = [
+    *(b"Host:", b"Host: x y", b"Host: x, y", b"hOST:\t x \t", b"Host:x", b"Host: x\r\nHost: x"),
+    *(b"Host: x\r\nhost: y", b"Host : x", b"Host\t: x", b" Host: x", b"Host: x\r\n y", b"Host"),
+    *(b"Host: x\0", b"Host:: x", b"Host: [::1]:80", b"Host: x:80a", b"Host: u@x", b"Host: \xff"),
+    b"X: x",
+]
+_FIELDS = [
+    *(b"Connection: close", b"connection:CLOSE", b"Connection: close, te", b"Connection: ,,close,"),
+    *(b"Connection: te,\tclose\t", b"Connection: te\r\nConnection: close", b"Connection: closed"),
+    *(b"Connection: keep-alive", b"Connection: keep-alive, close", b'Connection: "close"'),
+    *(b"Connection: te close", b"Connection: \xffclose", b"Connection: content-length, host"),
+    b"Connection: upgrade, http2-settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk",
+    *(b"Connection: upgrade\r\nUpgrade: TLS/1.0", b"Upgrade: websocket"),
+    *(b"Expect: 100-continue", b"Expect: 100-CONTINUE", b"Expect: 200-ok", b"Expect:"),
+    *(b"X:", b"X: \t ", b"X: a\tb", b"X: \xff", b"X: a\0b", b"X: a\x0bb", b"X: a\x7fb", b"X: \x1b"),
+    *(b"X", b": y", b"X Y: z", b"X\0: y", b"X\xff: y", b"X(: y", b'"X": y', b"X: y\r\n\tz"),
+    *(b"X: y\r\n \r\n", b"X: a\rY: b", b"X: a\nY: b", b"\rX: y", b"~!#$%&'*+.^`|: y"),
+    *(b"Content_Length: 5", b"Transfer_Encoding: chunked", b"Content Length: 5"),
+    *(b"Content-Length\xa0: 5", b"Content-Length\0: 5", b"X: y\nContent-Length: 5"),
+    *(b"X: y\rContent-Length: 5", b"X: y\r\n Content-Length: 5", b"\x0bContent-Length: 5"),
+    *(b"Content-Length: 0", b"Content-Length: 5", b"Content-Encoding: chunked", b"TE: chunked"),
+    *(b"Trailer: Content-Length", b"X-HTTP-Method-Override: DELETE", b"X: " + b"y" * 33_000),
+    *(b"X: y\r\n" * 95 + b"X: y", b"X: y\r\n" * 105 + b"X: y"),
+]
+_LENGTHS = [
+    *(b"26", b"\t26", b"  26", b" 26 ", b" 26\t", b" 026", b" " + b"0" * 40 + b"26", b" 25"),
+    *(b" 27", b" 0", b" 1", b" 99", b" 126", b" 65536", b" 65537", b" 4294967322", b" +26"),
+    *(b" 18446744073709551642", b" " + b"9" * 400, b" -26", b" 0x1a", b" 1a", b" 26.0"),
+    *(b" -0", b" 2_6", b" 2 6", b" 26 26", b" 26,26", b" 26, 26", b" 26,", b" ,26", b" 26;x"),
+    *(b"", b" ", b" \xb2\xb6", b" 26\0", b" 26\x0b", b" \x0b26", b" 26\x0c", b" 26\xa0", b"\r26"),
+    *(b' "26"', b" 26\r\n 26", b"\r\n 26", b"\n26", b" 2\r\n6", b" 26\r\nContent-Length: 26"),
+    *(b" 26\r\ncontent-length: 27", b" 0\r\nContent-Length: 26", b" 26\r\nTransfer-Encoding:"),
+    *(b" 26\r\nTransfer-Encoding: chunked", b" 26\r\nTransfer-Encoding: identity"),
+    *(b" 26\r\nTransfer-Encoding : chunked", b" 26\r\n Transfer-Encoding: chunked"),
+]
+_CODINGS = [
+    *(b"chunked", b" Chunked", b" CHUNKED ", b"  chunked", b" chunke", b"", b" xchunked", b" x"),
+    *(b" chunkedx", b" chunked\0", b" chunked\x0b", b"\x0bchunked", b" chunked;x", b" 'chunked'"),
+    *(b" chunked;x=y", b' "chunked"', b" \xffchunked", b" chunked\xa0", b" ch\x96nked"),
+    *(b" chunked, chunked", b" gzip, chunked", b" chunked, gzip", b" identity, chunked"),
+    *(b" chunked, identity", b" identity", b" x, chunked", b" chunked, x", b" chunked x"),
+    *(b" x chunked", b" chun ked", b"\r\n chunked", b"\n chunked", b" chun\r\n ked", b"\rchunked"),
+    *(b" chunked\r\nTransfer-Encoding: chunked", b" chunked\r\nTransfer-Encoding: identity"),
+    *(b" identity\r\nTransfer-Encoding: chunked", b"\r\nTransfer-Encoding: chunked"),
+    *(b" chunked\r\nContent-Length: 26", b" chunked\r\nContent-Length: 0", b" chunked\r\n x"),
+]
+_CODING_NAMES = [
+    *(b"Transfer-Encoding : ", b"Transfer-Encoding\t: ", b" Transfer-Encoding: ", b"X: "),
+    *(b"Transfer-Encoding\x0b: ", b"Transf\x82r-Encoding: ", b"Transfer_Encoding: "),
+    *(b"X: y\nTransfer-Encoding: ", b"X: y\rTransfer-Encoding: ", b"transfer-ENCODING: "),
+]
+_CHUNK_SIZES = [
+    *(b"A", b"0a", b"0" * 40 + b"a", b"9", b"b", b"1a", b"10a", b"", b"a ", b" a", b"a\t", b"0xa"),
+    *(b"+a", b"-a", b"a_", b"0_a", b"aL", b"\na", b"\r\na", b"\xb2", b"f" * 15 + b"a", b"20000"),
+    *(b"1" + b"0" * 16 + b"a", b"f" * 40, b"a;x", b"a;x=y", b'a;x="y z"', b'a;x="\\"";y'),
+    *(b"a;" + b"x" * 400, b"a ;x", b"a; x", b"a;x =y", b"a;x= y", b"a;", b"a;x=y=z", b"a;\xff"),
+    *(b'a;x="y', b'a;x="y"z', b"a;x\0", b'a;x="\n"', b'a;x="\r\n"', b"a;x\n10", b"0\r\n", b"0"),
+    *(b"00;x\r\n", b"a;x\rX", b'a;x=""'),
+]
+_NEXT_CHUNK_SIZES = [b"010", b"f", b"11", b"10;x=y", b"\r\n10", b" 10", b"0\r\n", b"x\r\n10"]
+_LAST_CHUNKS = [b"00\r\n", b"000;x=y\r\n", b"0 \r\n", b"-0\r\n", b"0x0\r\n", b"0\r\n0\r\n", b"\r\n"]
+_TRAILERS = [
+    *(b"X: y", b"X:", b"X: y\r\nZ: \xff", b"Host: y", b"Connection: close", b"Expect: x", b": y"),
+    *(b"Connection: upgrade\r\nUpgrade: h2c", b"X-Request-ID: x", b"Content-Length: 26", b"X : y"),
+    *(b"Transfer-Encoding: chunked", b"Transfer-Encoding: gzip", b"X", b" X: y", b"X: y\r\n z"),
+    *(b"X: \0", b"X: y\nZ: a", b"X: y\rZ: a", b"X\xff: y", _HIDDEN[:-30]),
+]
+REPLACEMENTS = {
+    b"GET ": _METHODS,
+    b"/health/live": _TARGETS,
+    b" HTTP/1.1": _VERSIONS,
+    b"X-Request-ID:": [b"x-request-id:\t", b"X-Request-ID :", b"X_Request_ID:"],
+    b"Host: x": _HOSTS + [b"Host: x\r\n" + field for field in _FIELDS],
+    b"Content-Length: 26": [b"Content-Length:" + length for length in _LENGTHS]
+    + [b"Content-Length : 26", b"Content-Length\t: 26", b" Content-Length: 26", b"X: y"],
+    b"Transfer-Encoding: chunked": [b"Transfer-Encoding:" + coding for coding in _CODINGS]
+    + [name + b"chunked" for name in _CODING_NAMES],
+    b"\na\r": [b"\n" + size + b"\r" for size in _CHUNK_SIZES],
+    b"\n10\r": [b"\n" + size + b"\r" for size in _NEXT_CHUNK_SIZES],
+    b"\n0\r\n\r": [b"\n" + last + b"\r" for last in _LAST_CHUNKS]
+    + [b"\n0\r\n" + trailer + b"\r\n\r" for trailer in _TRAILERS],
+}
+"""By a part of a seed, what to send in its place."""
+
+LINE_ENDS = [
+    *(b"", b"\n", b"\r", b"\r\r\n", b"\r\n\n", b"\n\r", b"\r\n\r\n", b" \r\n", b"\r\n ", b"\0\r\n"),
+]
+
+
+def mutants(seed: bytes) -> Iterator[bytes]:
+    """Yield a seed with each of its parts, and the end of each of its lines, replaced."""
+    for part, others in REPLACEMENTS.items():
+        if part in seed:
+            yield from (seed.replace(part, other, 1) for other in others)
+    for end in re.finditer(rb"\r\n", seed):
+        yield from (seed[: end.start()] + other + seed[end.end() :] for other in LINE_ENDS)
+
+
+MUTANTS = {seed: list(mutants(seed)) for seed in SEEDS}
+ALL_MUTANTS = [*SEEDS, *chain.from_iterable(MUTANTS.values())]
+MUTATED_TWICE = st.builds(
+    lambda request, replacement: request.replace(*replacement, 1),
+    st.sampled_from(ALL_MUTANTS),
+    st.sampled_from([(part, other) for part in REPLACEMENTS for other in REPLACEMENTS[part]]),
+)
+MUTATED = st.sampled_from(ALL_MUTANTS) | MUTATED_TWICE | damaged(st.sampled_from(ALL_MUTANTS))
+
+
+def numbered(requests: Iterable[bytes]) -> list[bytes]:
+    """Return the requests with a number of its own for each."""
+    return [
+        re.sub(rb"(todo|hide)0000", rb"\g<1>%04d" % number, request)
+        for number, request in enumerate(requests, 1)
+    ]
