@@ -153,6 +153,15 @@ def test_a_link_is_ascii_whatever_the_host_is_named(client: FlaskClient, todos: 
     assert response.headers["Link"].startswith("<http://xn--fiq228c.example/api/todos?limit=1&")
 
 
+def test_a_link_keeps_the_parameters_of_the_list_and_no_others(
+    client: FlaskClient, todos: list[Any]
+) -> None:
+    response = client.get("/api/todos?limit=1&order=desc&unknown=" + "x" * 5000)
+
+    query = parse_qs(urlsplit(response.headers["Link"].partition(">")[0]).query)
+    assert query.keys() == {"limit", "order", "cursor"}
+
+
 @pytest.mark.parametrize(
     "host",
     [{"SERVER_PROTOCOL": "HTTP/1.0"}, {"HTTP_HOST": "under_score"}],

@@ -30,12 +30,13 @@ from .schemas import (
 blueprint = Blueprint("todos", __name__, url_prefix="/api/todos", description="The todos")
 blueprint.ARGUMENTS_PARSER = JSONBodyParser()
 # Schemas are given as objects: for a class, webargs would make one at each request.
+LISTING = ListingSchema()
 
 
 @blueprint.get("")
 @blueprint.doc(**responses(304, 503))
 @reads_headers(IF_NONE_MATCH)
-@blueprint.arguments(ListingSchema(), location="query")
+@blueprint.arguments(LISTING, location="query")
 @blueprint.response(200, TodoSchema(many=True), headers=headers("ETag", "Link", "X-Total-Count"))
 def list_todos(listing: Listing) -> Response:
     """List todos: every one, or those that are asked for
@@ -136,7 +137,9 @@ def _list_response(body: bytes | Iterable[bytes], batch: Batch) -> Response:
 def _page(listing: Listing, batch: Batch) -> Response:
     response = _list_response(_array(batch), batch)
     if batch.last is not None:
-        query = {**request.args, "cursor": encode_cursor(listing, batch.last)}
+        # Unknown parameters are ignored here too: a proxy has bounds for a header.
+        kept = {name: request.args[name] for name in LISTING.fields if name in request.args}
+        query = {**kept, "cursor": encode_cursor(listing, batch.last)}
         query.pop("offset", None)
         # HTTP/1.0 has no Host, and Werkzeug does not take one with an underscore for a host.
         has_host = "Host" in request.headers and request.host
@@ -154,8 +157,7 @@ def _array(batch: Batch) -> bytes:
 
 
 def _stream(first: Batch, batches: Iterator[Batch]) -> Iterator[bytes]:
-    yield b"["
-    yield first.todos
+    yield b"[" + first.todos
     del first  # it may be large, and the client slow
     with broken_transfer():
         for batch in batches:

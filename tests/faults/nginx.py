@@ -5,9 +5,10 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import requests
 
 from tests.faults.machine import program
@@ -17,26 +18,76 @@ from tests.waiting import wait_until
 TEMPORARY = ("client_body", "proxy", "fastcgi", "scgi", "uwsgi")
 
 
+class Nginx:
+    """A running nginx in front of the service.
+
+    Attributes:
+        port: where clients connect.
+        directory: where its temporary files, its log and its configuration are.
+    """
+
+    def __init__(self, service: int, directory: Path) -> None:
+        """Start it; it may not serve yet.
+
+        Args:
+            service: the port of the service.
+            directory: an empty directory that every user may enter.
+        """
+        command = program("nginx", "nginx-light")
+        self.port = free_port()
+        self.directory = directory
+        configuration = directory / "nginx.conf"
+        configuration.write_text(configured(directory, self.port, service))
+        self.process = subprocess.Popen(
+            [command, "-c", configuration, "-e", directory / "error.log", "-g", "daemon off;"]
+        )
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def serves(self) -> bool:
+        """Return whether it responds; fail if it has ended."""
+        assert self.process.poll() is None, "nginx has ended"
+        with suppress(requests.ConnectionError):
+            return requests.get(self.url("/health/live"), timeout=5).ok
+        return False
+
+    def log(self) -> str:
+        """Return the error log."""
+        return (self.directory / "error.log").read_text()
+
+    def disk_usage(self) -> int:
+        """Return the bytes of responses in temporary files."""
+        return sum(
+            size_below(self.directory / "proxy", descriptor)
+            for worker in psutil.Process(self.process.pid).children()
+            for descriptor in Path(f"/proc/{worker.pid}/fd").iterdir()
+        )
+
+
 @contextmanager
-def nginx(service: int) -> Iterator[int]:
-    """Run nginx in front of the service on the port `service`; give the port to ask instead."""
-    command = program("nginx", "nginx-light")
-    port = free_port()
-    # Its workers are nobody in particular, so they could not enter a directory of pytest's.
+def nginx(service: int) -> Iterator[Nginx]:
+    """Run nginx in front of the service on the port `service`."""
+    # Its workers run as another user, so they cannot enter a directory of pytest.
     directory = Path(tempfile.mkdtemp(prefix="todoapp-nginx-"))
     directory.chmod(0o755)
-    configuration = directory / "nginx.conf"
-    configuration.write_text(configured(directory, port, service))
-    process = subprocess.Popen(
-        [command, "-c", configuration, "-e", directory / "error.log", "-g", "daemon off;"]
-    )
+    proxy = Nginx(service, directory)
     try:
-        wait_until(lambda: answers(port))
-        yield port
+        wait_until(proxy.serves)
+        yield proxy
     finally:
-        process.terminate()
-        process.wait(30)
+        proxy.process.terminate()
+        proxy.process.wait(30)
         shutil.rmtree(directory)
+
+
+def size_below(directory: Path, descriptor: Path) -> int:
+    """Return the size of an open file, 0 unless it is below `directory`."""
+    # nginx unlinks a temporary file when it creates it: only the descriptor leads to it.
+    with suppress(FileNotFoundError):  # closed meanwhile
+        if str(descriptor.readlink()).startswith(f"{directory}/"):
+            return descriptor.stat().st_size
+    return 0
 
 
 def configured(directory: Path, port: int, service: int) -> str:
@@ -56,12 +107,3 @@ def configured(directory: Path, port: int, service: int) -> str:
         assert text.count(recommended) == 1, recommended
         text = text.replace(recommended, here)
     return text
-
-
-def answers(port: int) -> bool:
-    """Say whether anybody answers on a port."""
-    try:
-        requests.get(f"http://127.0.0.1:{port}/health/live", timeout=5)
-    except requests.ConnectionError:
-        return False
-    return True

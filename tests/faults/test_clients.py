@@ -7,8 +7,6 @@ import pytest
 import requests
 
 from server.channel import LINGER_SECONDS
-from tests.faults.load import load
-from tests.faults.nginx import nginx
 from tests.faults.server import Server
 from tests.faults.slow import slow_clients
 from tests.process.web import WebProcess, serving
@@ -58,17 +56,3 @@ def test_slow_clients_are_cut_off_after_the_bound_and_others_are_served_within_i
     assert longest < BOUND + 1
     # A moment to notice that their time is over, and one in which they may read why.
     assert freed - slow.there < BOUND + 1 + LINGER_SECONDS + 1
-
-
-def test_behind_nginx_nobody_waits_a_second_for_slow_clients(
-    web: WebProcess, measured: Measured
-) -> None:
-    with nginx(web.port) as port, load(f"http://127.0.0.1:{port}") as log:
-        with slow_clients(port) as slow:
-            slow.ending.wait(8)
-            waits = log.since(slow.there)
-        longest = max(answer.seconds for answer in waits)
-
-    measured(f"300 slow clients behind nginx: longest wait of {len(waits)} requests", longest)
-    assert [answer for answer in log.answers if answer.failed] == []
-    assert longest < 1

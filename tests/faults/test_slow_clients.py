@@ -27,9 +27,9 @@ BOUND = 4
 """REQUEST_TIMEOUT, to be quick."""
 
 MIB = 2**20
-MOST_MEMORY = 256 * MIB
+MOST_MEMORY = 384 * MIB
 """What unread responses may take of the memory of two workers. 32 MiB each wait to be sent; a part
-of a response stays whole until all of it is sent."""
+of a response stays whole until all of it is sent, and the application may hold a copy."""
 
 BUNDLE = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
 LIST = b"GET /api/todos HTTP/1.1\r\nHost: x\r\n\r\n"
