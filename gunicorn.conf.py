@@ -22,7 +22,9 @@ worker_class = "server.worker.Worker"
 threads = settings.web_threads
 # Each connection takes one of the files that a process may have open.
 open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-worker_connections = 1000 if open_files == resource.RLIM_INFINITY else min(1000, open_files - 100)
+if open_files == resource.RLIM_INFINITY:
+    open_files = 2**31
+worker_connections = max(10, min(1000, open_files - 100))
 # The application is loaded once, and its memory is shared by the workers.
 preload_app = True
 

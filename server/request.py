@@ -10,13 +10,16 @@ from waitress.adjustments import Adjustments
 
 MAX_REQUEST_LINE = 8190
 MAX_FIELDS = 100
-MAX_FRAMING = 3
-"""How much longer a chunked body may be on the wire than its content may be: a chunk of one byte
-takes six."""
+MAX_CHUNK_OVERHEAD = 3
+"""Bytes of chunk sizes and the like for each byte that a body may have; a chunk of one has five."""
 
 # llhttp knows only registered methods, reads several spaces as one, and other protocols too. In
 # lower case, "delete" would be DELETE to an application that is not strict.
 REQUEST_LINE = re.compile(rb"([A-Z0-9!#$%&'*+.^_`|~-]+) ([^ \r\n]+) HTTP/1\.([0-9])\r\n")
+MAX_CACHED_NAME = 64
+MAX_DIGITS = 15
+"""Digits of a Content-Length that are read: it has more only where it is too large anyway."""
+
 EMPTY_LINE = b"\r\n"
 EMPTY_LINES = re.compile(rb"(?:\r\n)*")
 END = b"\r\n\r\n"
@@ -59,11 +62,11 @@ class Request:
 
     @property
     def has_begun(self) -> bool:
-        """Whether any of it has arrived."""
+        """Whether any byte of the request has arrived."""
         return bool(self._head)
 
     def received(self, data: bytes) -> int:
-        """Take what belongs to this request from `data`; return how many bytes that is."""
+        """Consume this request's bytes from `data`; return their number."""
         taken = 0
         if not self.headers_finished:
             taken = self._receive_head(data)
@@ -78,6 +81,10 @@ class Request:
         self.error = (status, detail)
         self.completed = True
         self.keep_alive = self.expect_continue = False
+        if not self.headers_finished:
+            # Those fields that are there decide about the log and CORS.
+            self.headers_finished = True
+            self._parse_head(bytes(self._head))
 
     def close(self) -> None:
         """Release nothing: waitress calls this where its own parser has files."""
@@ -100,14 +107,16 @@ class Request:
         elif length > self.limits.max_request_header_size:
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif end >= 0:
-            self._parse_head(bytes(self._head))
             self.headers_finished = True
+            self._parse_head(bytes(self._head))
         return skipped + length - size
 
     def _parse_head(self, head: bytes) -> None:
         line = REQUEST_LINE.match(head)
         if not line:
-            return self.refuse(HTTPStatus.BAD_REQUEST, "Malformed request line")
+            if not self.error:
+                self.refuse(HTTPStatus.BAD_REQUEST, "Malformed request line")
+            return
         method, target, minor = line.groups()
         self.method, self.target = method.decode(), target.decode("latin-1")
         if minor == b"0":
@@ -121,22 +130,23 @@ class Request:
         except HttpParserError as error:
             if not self.error:
                 self.refuse(HTTPStatus.BAD_REQUEST, f"Malformed request: {error}")
-        return None
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a field from llhttp."""
+        """Store a header field (llhttp callback)."""
         self._field_count += 1
         # X_Forwarded_For would pass for X-Forwarded-For.
         if b"_" in name:
             return
-        key = _environ_key(name)
+        key = _cached_key(name) if len(name) <= MAX_CACHED_NAME else _environ_key(name)
         text = value.decode("latin-1").rstrip(" \t")
         if key in self.fields:
             text = f"{self.fields[key]}{'; ' if key == 'HTTP_COOKIE' else ', '}{text}"
         self.fields[key] = text
 
     def on_headers_complete(self) -> None:
-        """Decide how the body comes, or refuse it (RFC 9112, section 6.3)."""
+        """Determine the body framing, or refuse it (RFC 9112, section 6.3)."""
+        if self.error:
+            return
         # Not llhttp's should_keep_alive(), which also obeys Proxy-Connection.
         options = _elements(self.fields.get("HTTP_CONNECTION", ""))
         persists = self.version == "HTTP/1.1" or "keep-alive" in options
@@ -144,7 +154,8 @@ class Request:
         # An upgrade is ignored: RFC 9110, section 7.8. Werkzeug would expect a WebSocket.
         self.fields.pop("HTTP_UPGRADE", None)
         coding = self.fields.pop("HTTP_TRANSFER_ENCODING", None)
-        length = int(self.fields.get("CONTENT_LENGTH", 0))
+        digits = self.fields.get("CONTENT_LENGTH", "").lstrip("0")
+        length = int(digits[:MAX_DIGITS] or 0)
         if self._field_count > MAX_FIELDS:
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif coding is not None:
@@ -173,7 +184,7 @@ class Request:
                 SimpleNamespace(on_body=self.body.extend, on_message_complete=self._end_chunks)
             )
             self._chunks.feed_data(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
-            self._missing = (MAX_FRAMING + 1) * self.limits.max_request_body_size
+            self._missing = (1 + MAX_CHUNK_OVERHEAD) * self.limits.max_request_body_size
 
     def _receive_body(self, data: bytes) -> int:
         if self._chunks:
@@ -212,7 +223,9 @@ def _elements(value: str) -> list[str]:
     return [element.strip(" \t").lower() for element in value.split(",")]
 
 
-@lru_cache(1000)
 def _environ_key(name: bytes) -> str:
     key = name.decode("latin-1").upper().replace("-", "_")
     return key if key in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{key}"
+
+
+_cached_key = lru_cache(1000)(_environ_key)

@@ -1,9 +1,8 @@
 """A listening socket of gunicorn's, its connections, and the threads that serve them."""
 
 import socket
-from collections.abc import Iterator
 from operator import attrgetter
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 from waitress.server import BaseWSGIServer
@@ -11,36 +10,45 @@ from waitress.task import ThreadedTaskDispatcher
 
 from .channel import Channel
 
-HEALTH_CHECKS = "/health"
-URGENT_THREADS = 2
+READINESS = "/health"
+LIVENESS = "/health/live"
+SPARE_THREADS = 2
 """Dedicated threads keep health checks responsive while all others wait for the database."""
 
-MAX_TOTAL_UNREAD = 32 * 1024 * 1024
-"""Bytes of responses that may wait for the clients of a worker to read them."""
+MAX_UNREAD = 32 * 1024 * 1024
+"""Bytes of responses that a worker keeps for clients to read."""
 
 SEND_BUFFER = 256 * 1024
-"""Bytes that the kernel keeps for a client. It would keep megabytes, and say so late that it takes
-more: a client that reads steadily would pass for one that does not read."""
+"""Bytes that the kernel buffers for a client. Autotuning would grow that to megabytes, and a client
+that reads steadily would look idle for seconds."""
+
+GRACE_SECONDS = 0.1
+"""How long a connection is safe from making room for others."""
 
 STOP_SECONDS = 2
 """How long a stopping worker keeps idle connections: a request may be on its way."""
 
 
 class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
-    """The threads of a worker, and a few more for what must not wait for them."""
+    """Thread pools: requests; readiness probes; and what never waits for the database."""
 
     def __init__(self, threads: int) -> None:
         super().__init__()
         self.set_thread_count(threads)
+        self.readiness = ThreadedTaskDispatcher()
+        self.readiness.set_thread_count(SPARE_THREADS)
         self.urgent = ThreadedTaskDispatcher()
-        self.urgent.set_thread_count(URGENT_THREADS)
+        self.urgent.set_thread_count(SPARE_THREADS)
 
     def add_task(self, task: Channel) -> None:
-        """Hand a connection to the threads."""
+        """Queue a connection for a thread."""
         task.queued_at = monotonic()
-        is_health_check = task.requests[0].target.startswith(HEALTH_CHECKS)
-        if is_health_check or not task.connected:  # what it holds is to be released
+        request = task.requests[0]
+        # Without a connection, all that is left to do is to release what the response holds.
+        if request.error or not task.connected or request.target.startswith(LIVENESS):
             self.urgent.add_task(task)
+        elif request.target.startswith(READINESS):
+            self.readiness.add_task(task)
         else:
             super().add_task(task)
 
@@ -77,24 +85,32 @@ class Server(BaseWSGIServer):  # type: ignore[misc]
             conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @property
+    def idle_seconds(self) -> float:
+        """How long an idle connection stays open."""
+        return STOP_SECONDS if self.is_stopping else float(self.adj.channel_timeout)
+
+    @property
     def has_waiting_requests(self) -> bool:
         """Whether a connection waits for a thread."""
         return bool(self.task_dispatcher.queue)
 
     def readable(self) -> bool:
-        """Say whether a client may connect: at the limit, it takes the place of an idle one."""
-        return self.accepting and (not self._is_full or any(self._idle_channels()))
+        """Say whether a client may connect: at the limit, another has to make room."""
+        is_full = len(self.active_channels) >= self.adj.connection_limit
+        return self.accepting and (not is_full or self._dispensable_channel() is not None)
 
     def handle_accept(self) -> None:
         """Accept clients that connect."""
-        # A pass of the event loop looks at every connection, so with many of them, one more for
-        # each pass would take long. With few, another worker is to have its share.
+        # poll() is O(connections): with many of them, several are accepted in a pass; with few,
+        # some are left to other workers.
         for _ in range(1 + len(self.active_channels) // 50):
-            if self._is_full:
-                self._close_longest_idle()
             before = len(self.active_channels)
             super().handle_accept()
             if len(self.active_channels) == before:
+                return  # none was waiting
+            if before >= self.adj.connection_limit:
+                self._make_room()
+            if not self.readable():
                 return
 
     def accept(self) -> tuple[socket.socket, Any] | None:
@@ -103,21 +119,28 @@ class Server(BaseWSGIServer):  # type: ignore[misc]
             accepted: tuple[socket.socket, Any] | None = super().accept()
         except OSError as error:  # no more files, for one
             self.logger.warning("Cannot accept a client: %s", error)
-            self._close_longest_idle()
+            self._make_room()
             return None
         return accepted
 
-    @property
-    def _is_full(self) -> bool:
-        return bool(len(self.active_channels) >= self.adj.connection_limit)
+    def _make_room(self) -> None:
+        """Close the connection that is idle for longest, or else read most slowly."""
+        channel = self._dispensable_channel()
+        if channel and channel.is_idle:
+            channel.handle_close()
+        elif channel:
+            channel.disconnect("Cut off a client: it reads slowly, and another one waits")
+            channel.handle_close()
 
-    def _idle_channels(self) -> Iterator[Channel]:
-        return (channel for channel in self.active_channels.values() if channel.is_idle)
-
-    def _close_longest_idle(self) -> None:
-        longest = min(self._idle_channels(), key=attrgetter("last_activity"), default=None)
-        if longest:
-            longest.handle_close()
+    def _dispensable_channel(self) -> Channel | None:
+        channels = self.active_channels.values()
+        # A new client has a moment to send its request.
+        latest = time() - GRACE_SECONDS
+        idle = (each for each in channels if each.is_idle and each.last_activity < latest)
+        unread = (each for each in channels if each.total_outbufs_len)
+        return min(idle, key=attrgetter("last_activity"), default=None) or min(
+            unread, key=attrgetter("deadline"), default=None
+        )
 
     def maintenance(self, now: float) -> None:
         """Disconnect clients whose time is over."""
@@ -125,15 +148,15 @@ class Server(BaseWSGIServer):  # type: ignore[misc]
             channel.check_deadline(now)
 
     def limit_unread(self) -> None:
-        """Where too much waits to be read, disconnect the client whose time is over first."""
-        unread = [
-            channel
-            for channel in list(self.active_channels.values())
-            if channel.has_unread_output and not channel.will_close
-        ]
-        if sum(channel.total_outbufs_len for channel in unread) > MAX_TOTAL_UNREAD:
-            self.logger.info("Cut off a client: too many responses wait to be read")
-            min(unread, key=attrgetter("deadline")).abort()
+        """Where too much waits to be read, disconnect the clients whose time is over first."""
+        channels = [each for each in list(self.active_channels.values()) if not each.will_close]
+        unread = sum(channel.output.held for channel in channels)
+        for channel in sorted(channels, key=attrgetter("deadline")):
+            if unread <= MAX_UNREAD:
+                return
+            if channel.output.held:
+                unread -= channel.output.held
+                channel.disconnect("Cut off a client: too many responses wait to be read")
 
     def stop(self) -> None:
         """Accept no more clients, and close each connection with its next response."""
@@ -141,6 +164,6 @@ class Server(BaseWSGIServer):  # type: ignore[misc]
         self.accepting = False
         self.del_channel()
         latest = monotonic() + STOP_SECONDS
-        for channel in self._idle_channels():
-            if not (channel.request and channel.request.has_begun):
+        for channel in self.active_channels.values():
+            if channel.is_idle and not channel.has_partial_request:
                 channel.deadline = min(channel.deadline, latest)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .channel import Channel
 
 NO_BODY = ("1", "204", "304")
-"""What the status lines of responses without a body begin with."""
+"""Status prefixes of responses without a body."""
 
 
 LAST_CHUNK = b"0\r\n\r\n"
@@ -40,7 +40,7 @@ class Task:
         self.channel = channel
         self.request = request
         self.has_begun = False
-        self.closes = not request.keep_alive or channel.server.is_stopping
+        self.closes = not request.keep_alive
         self.ends_with_connection = False
         # Context variables that one step sets, the next one finds, in whichever thread it runs.
         self._context = Context()
@@ -48,6 +48,7 @@ class Task:
         self._headers: list[tuple[str, str]] = []
         self._body: Iterable[bytes] | None = None
         self._parts: Iterator[bytes] = iter(())
+        self._has_no_body = False
         self._is_chunked = False
         self._missing: int | None = None
 
@@ -75,11 +76,11 @@ class Task:
             self._send(part)
             if self._missing == 0:
                 return True
-            if channel.has_unread_output or channel.server.has_waiting_requests:
+            if channel.is_above_high_water_mark or channel.server.has_waiting_requests:
                 return False
         if self._is_chunked or not self.has_begun:
             self._send(b"", is_last=True)
-        if self._missing and not self._has_no_body():
+        if self._missing and not self._has_no_body:
             raise RuntimeError("the response is shorter than its Content-Length")
         return True
 
@@ -122,7 +123,9 @@ class Task:
     def _send(self, part: bytes, is_last: bool = False) -> None:
         head = b"" if self.has_begun else self._head()
         self.has_begun = True
-        if self._missing is not None:
+        if self._has_no_body:
+            part = b""
+        elif self._missing is not None:
             self._missing -= len(part)
             if self._missing < 0:
                 raise RuntimeError("the response is longer than its Content-Length")
@@ -145,21 +148,20 @@ class Task:
             lines.append(f"{name}: {value}")
             if name.lower() == "content-length":
                 self._missing = int(value)
-        is_old = self.request.version == "HTTP/1.0"
-        if self._missing is None and not self._has_no_body():
-            if is_old:
+        is_http_1_0 = self.request.version == "HTTP/1.0"
+        self._has_no_body = self.request.method == "HEAD" or self._status.startswith(NO_BODY)
+        if self._missing is None and not self._has_no_body:
+            if is_http_1_0:
                 self.closes = self.ends_with_connection = True
             else:
                 self._is_chunked = True
                 lines.append("Transfer-Encoding: chunked")
+        self.closes = self.closes or self.channel.server.is_stopping
         if self.closes:
             lines.append("Connection: close")
-        elif is_old:
+        elif is_http_1_0:
             lines.append("Connection: keep-alive")
         return "\r\n".join([*lines, "\r\n"]).encode("latin-1")
-
-    def _has_no_body(self) -> bool:
-        return self.request.method == "HEAD" or self._status.startswith(NO_BODY)
 
 
 @lru_cache(1)

@@ -40,9 +40,9 @@ class Worker(BaseWorker):  # type: ignore[misc]
         self.next_maintenance = 0.0
 
     def init_signals(self) -> None:
-        """Install the handlers, and obey signals that came before."""
+        """Install signal handlers, and replay earlier signals."""
         super().init_signals()
-        # Until now they went to a copy of the master's handler, and of its queue.
+        # Since the fork, the inherited handler of the master has queued them.
         while not self.early_signals.empty():
             if self.early_signals.get_nowait() in (SIGINT, SIGQUIT, SIGTERM):
                 self.alive = False
@@ -59,12 +59,14 @@ class Worker(BaseWorker):  # type: ignore[misc]
                 self.alive = False
         for server in servers:
             server.stop()
-        deadline = monotonic() + self.cfg.graceful_timeout
+        # A second less than the master waits before it kills the worker.
+        deadline = monotonic() + max(self.cfg.graceful_timeout - 1, 0)
         while any(server.active_channels for server in servers) and monotonic() < deadline:
             self._poll(servers, channels)
         for server in servers:
             for channel in server.active_channels.values():
-                channel.abort()
+                if not channel.is_idle:
+                    channel.abort()
         dispatcher.shutdown(timeout=0.5)
 
     def _serve(

@@ -2,6 +2,7 @@
 
 import re
 from time import monotonic
+from urllib.parse import urlsplit
 
 from flask import Flask, abort, current_app, request
 from werkzeug.exceptions import ServiceUnavailable
@@ -9,7 +10,7 @@ from werkzeug.exceptions import ServiceUnavailable
 from .config import Config
 from .errors import RETRY_AFTER_SECONDS
 
-LATE = 0.8
+SHED_AFTER = 0.8
 """The part of REQUEST_TIMEOUT after which a request is not begun: the response takes time too."""
 
 # A name, which may have the underscores of container names, or an IP address; then a port.
@@ -27,26 +28,26 @@ def init_app(app: Flask, config: Config) -> None:
             status, detail = environ["server.refusal"]
             abort(status, detail or None)
         if "server.queued_at" in environ:
-            shed_load(environ["server.queued_at"], LATE * config.request_timeout)
+            shed_load(environ["server.queued_at"], SHED_AFTER * config.request_timeout)
         if "RAW_URI" in environ:
             check_target(environ["RAW_URI"])
         check_host(environ.get("HTTP_HOST"), environ["SERVER_PROTOCOL"], config.trusted_hosts)
 
 
-def shed_load(queued_at: float, most_seconds: float) -> None:
-    """Refuse a request that waited for a thread until its client has all but given up.
+def shed_load(queued_at: float, max_seconds: float) -> None:
+    """Refuse a request that waited so long for a thread that its client is about to time out.
 
     Args:
         queued_at: when it began to wait, by `time.monotonic()`.
-        most_seconds: how long it may wait.
+        max_seconds: how long it may wait.
     """
-    if monotonic() - queued_at > most_seconds:
+    if monotonic() - queued_at > max_seconds:
         current_app.logger.warning("A request waited too long for a thread")
         raise ServiceUnavailable("The service is overloaded", retry_after=RETRY_AFTER_SECONDS)
 
 
 def check_target(target: str) -> None:
-    """Refuse all but one absolute path: a proxy's rules could take it for another path."""
+    """Reject targets that a proxy could map to another path."""
     path = target.partition("?")[0]
     if not path.startswith("/") or "#" in target:
         abort(400, "The request target must be an absolute path")
@@ -66,10 +67,14 @@ def check_host(host: str | None, protocol: str, trusted: tuple[str, ...]) -> Non
             there are none, any host is.
     """
     if host is None:
-        if protocol == "HTTP/1.1":
+        if protocol != "HTTP/1.0":
             abort(400, "The Host header is missing")
         return
     valid = HOST.fullmatch(host)
+    try:
+        _ = urlsplit(f"//{host}").port
+    except ValueError:  # an impossible IP address or port
+        valid = None
     if not valid:
         abort(400, "The Host header is invalid")
     name = valid[1].lower()

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from time import perf_counter
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pythonjsonlogger.orjson import OrjsonFormatter
@@ -41,7 +41,7 @@ def log_settings(config: Config) -> dict[str, Any]:
             "gunicorn.error": {"level": level, "propagate": True},
             # AccessLog has a line for each request, whichever server or worker there is.
             "gunicorn.access": {"level": "CRITICAL"},
-            # How many requests wait for a thread is in database_ms and duration_ms.
+            # duration_ms includes the wait for a thread.
             "waitress.queue": {"level": "ERROR"},
             "alembic": {"level": "WARNING"},
             "todoapp.database": {"level": "INFO" if config.log_sql else "WARNING"},
@@ -98,7 +98,7 @@ access_logger = logging.getLogger("todoapp.access")
 class AccessLog:
     """WSGI middleware: calls its observers once for each request, when the response is complete.
 
-    It has to be around all other middleware, such as ProxyFix, which knows the client.
+    Must be outermost: ProxyFix sets REMOTE_ADDR before it logs.
     """
 
     def __init__(self, app: "WSGIApplication", observers: Iterable[Observer]) -> None:
@@ -109,7 +109,8 @@ class AccessLog:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Handle a request."""
-        began = perf_counter()
+        # Our own server tells since when the request has waited for a thread.
+        began = environ.get("server.queued_at") or monotonic()
         status = ""
 
         def start(status_line: str, *args: Any) -> Any:
@@ -118,7 +119,7 @@ class AccessLog:
             return start_response(status_line, *args)
 
         def observe() -> None:
-            seconds = perf_counter() - began
+            seconds = monotonic() - began
             for observer in self.observers:
                 observer(environ, status, seconds)
 
@@ -126,7 +127,7 @@ class AccessLog:
 
 
 def log_access(environ: "WSGIEnvironment", status: str, seconds: float) -> None:
-    """Log a request, with nothing that a person wrote: no query string, no header, no body."""
+    """Log a request without user data: no query string, no header, no body."""
     if not access_logger.isEnabledFor(logging.INFO):
         return
     fields: dict[str, Any] = {

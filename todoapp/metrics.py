@@ -37,10 +37,10 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 # Whoever sends a request may invent a method, but not a label.
 METHODS = frozenset(("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT"))
 
-REQUESTS = Counter("todoapp_requests", "Requests that were answered", ["route", "method", "status"])
+REQUESTS = Counter("todoapp_requests", "HTTP requests", ["route", "method", "status"])
 DURATIONS = Histogram(
     "todoapp_request_duration_seconds",
-    "Time from reading a request to the last byte of its answer",
+    "Request duration, the wait for a thread included",
     ["route", "method"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )

@@ -15,6 +15,8 @@ import pytest
 import waitress.channel
 import waitress.server
 import waitress.task
+from gunicorn.arbiter import Arbiter
+from waitress import wasyncore
 from waitress.adjustments import Adjustments
 
 from server.channel import Channel
@@ -28,8 +30,10 @@ OVERRIDDEN = {
         "handle_read",
         "handle_write",
         "readable",
+        "received",
         "send",
         "service",
+        "writable",
         "write_soon",
     },
     (Server, waitress.server.BaseWSGIServer): {
@@ -46,13 +50,13 @@ OVERRIDDEN = {
 }
 CHANNEL = {
     *("adj", "addr", "close_when_flushed", "connected", "last_activity"),
-    *("logger", "outbuf_lock", "received", "request", "requests", "requests_lock", "send_continue"),
+    *("logger", "outbuf_lock", "request", "requests", "requests_lock", "send_continue"),
     *("sent_continue", "server", "socket", "total_outbufs_len", "will_close", "write_soon"),
     *("_flush_exception", "_flush_some_if_lockable"),
 }
 SERVER = {
     *("accepting", "active_channels", "adj", "application", "del_channel", "effective_host"),
-    *("effective_port", "logger", "pull_trigger", "task_dispatcher"),
+    *("effective_port", "logger", "pull_trigger", "task_dispatcher", "trigger", "add_task"),
 }
 
 
@@ -77,6 +81,7 @@ def server() -> Iterator[Server]:
     yield created
     created.close()
     dispatcher.shutdown()
+    dispatcher.readiness.shutdown()
     dispatcher.urgent.shutdown()
 
 
@@ -108,6 +113,21 @@ def test_a_channel_and_its_server_have_the_attributes_that_are_used(server: Serv
 def test_the_dispatcher_has_the_queue_that_is_looked_at(server: Server) -> None:
     assert not server.has_waiting_requests
     assert len(server.task_dispatcher.queue) == 0
+
+
+def test_a_thunk_for_the_trigger_runs_in_the_event_loop(server: Server) -> None:
+    ran: list[bool] = []
+    server.trigger.pull_trigger(lambda: ran.append(True))
+
+    wasyncore.poll2(1, server._map)
+
+    assert ran == [True]
+
+
+def test_gunicorn_has_what_the_worker_and_its_hook_use() -> None:
+    for name in ("handle_exit", "init_process", "notify"):
+        assert callable(getattr(gunicorn.workers.base.Worker, name))
+    assert "self.SIG_QUEUE" in inspect.getsource(Arbiter)
 
 
 def test_httptools_has_no_leniency_by_default() -> None:

@@ -4,11 +4,13 @@ import http.client
 import json
 import re
 import socket
+import struct
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import psutil
+import psycopg2
 import pytest
 
 from tests.process.raw import HEAD, LIVE, POST, answer, client, exchange, read_to_the_end
@@ -111,8 +113,16 @@ def test_a_pipelined_request_gets_its_100_continue_after_the_responses_before_it
 
 @pytest.mark.parametrize(
     "host",
-    [b"", b"Host:\r\n", b"Host: a b/c@d\r\n", b"Host: x\r\nHost: x\r\n", b"Host: x:port\r\n"],
-    ids=["none", "empty", "invalid", "two", "invalid port"],
+    [
+        b"",
+        b"Host:\r\n",
+        b"Host: a b/c@d\r\n",
+        b"Host: x\r\nHost: x\r\n",
+        b"Host: x:port\r\n",
+        b"Host: x:99999\r\n",
+        b"Host: [::::]\r\n",
+    ],
+    ids=["none", "empty", "invalid", "two", "invalid port", "too high a port", "invalid IPv6"],
 )
 def test_a_request_without_one_valid_host_is_refused(web: WebProcess, host: bytes) -> None:
     status, body = exchange(web, b"GET /api/todos HTTP/1.1\r\n" + host + b"\r\n")
@@ -239,10 +249,11 @@ def test_a_response_to_http_1_0_may_keep_the_connection(web: WebProcess) -> None
 
 REFUSED = {
     400: b"GET /api/todos HTTP/1.1\r\nOrigin: http://localhost:3000\r\nX: \0\r\n\r\n",
-    408: POST + b"Origin: http://localhost:3000\r\nContent-Length: 9\r\n\r\n",
+    408: POST + b"Origin: http://localhost:3000\r\nHalf: ",
     413: POST + b"Origin: http://localhost:3000\r\nContent-Length: 65537\r\n\r\n",
     417: POST + b"Origin: http://localhost:3000\r\nExpect: x\r\nContent-Length: 9\r\n\r\n",
-    431: POST + b"Origin: http://localhost:3000\r\n" + b"X: y\r\n" * 101 + b"\r\n",
+    414: b"GET /" + b"x" * 9000,
+    431: POST + b"Origin: http://localhost:3000\r\nX: " + b"y" * 40_000,
     501: POST + b"Origin: http://localhost:3000\r\nTransfer-Encoding: x\r\n\r\n",
 }
 
@@ -269,21 +280,30 @@ def test_what_the_server_refuses_is_a_request_like_others(web: WebProcess, statu
     assert headers["Content-Type"] == "application/json"
     assert headers["Connection"] == "close"
     assert headers["Vary"] == "Origin"
-    if b"\0" not in REFUSED[status]:  # where llhttp stops, the fields before are known
+    if b"Origin" in REFUSED[status]:
         assert headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
     logged = rf" {status} \S+ client=127\.0\.0\.1 .*request_id={headers['X-Request-ID']}$"
     wait_until(lambda: re.search(logged, web.output(), re.MULTILINE))
     wait_until(lambda: count(web, status) == counted + 1)
 
 
-def test_a_refused_request_line_has_a_line_in_the_log_too(web: WebProcess) -> None:
-    with client(web, b"GET /" + b"x" * 9000) as connection:
-        response = http.client.HTTPResponse(connection)
-        response.begin()
+def test_a_request_that_is_shed_is_logged_and_counted_too(
+    web: WebProcess, database: str, sql: Sql
+) -> None:
+    counted = count(web, 503)
+    sql("INSERT INTO todos (description) SELECT 'x' FROM generate_series(1, 4)")
+    with ExitStack() as waiting, closing(psycopg2.connect(database)) as other:
+        other.cursor().execute("SELECT * FROM todos FOR UPDATE")
+        for todo_id in range(1, 5):
+            request_ = b"DELETE /api/todos/%d HTTP/1.1\r\nHost: x\r\n\r\n" % todo_id
+            waiting.enter_context(client(web, request_))
+        wait_until(lambda: sql("SELECT 1 FROM pg_locks WHERE NOT granted HAVING count(*) >= 4"))
+        shed = web.request("GET", "/api/todos/1", headers={"X-Request-ID": "shed"})
 
-    assert response.status == 414
-    logged = rf"INFO - - 414 \S+ client=127\.0\.0\.1 .*{response.headers['X-Request-ID']}$"
-    wait_until(lambda: re.search(logged, web.output(), re.MULTILINE))
+    assert (shed.status_code, shed.json()) == (503, {"detail": "The service is overloaded"})
+    logged = re.compile(r" 503 \d{4}\.\dms .*request_id=shed$", re.MULTILINE)
+    wait_until(lambda: logged.search(web.output()))
+    wait_until(lambda: count(web, 503) > counted)
 
 
 @pytest.mark.parametrize(
@@ -374,6 +394,83 @@ def test_urgent_data_costs_the_sender_the_connection_and_nothing_else(web: WebPr
 
     assert web.request("GET", "/health/live").ok
     assert "priority event" not in web.output()
+
+
+def test_a_complete_response_that_is_not_read_is_cut_off_too(web: WebProcess, sql: Sql) -> None:
+    sql("INSERT INTO todos (description) SELECT repeat('x', 500) FROM generate_series(1, 1000)")
+    with client(web) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.sendall(b"GET /api/todos?limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n")
+        cut_off = "Cut off a client that did not read its answer: 127.0.0.1"
+        wait_until(lambda: cut_off in web.output(), seconds=10)
+
+
+def test_a_client_that_resets_the_connection_causes_no_error(web: WebProcess, sql: Sql) -> None:
+    sql("INSERT INTO todos (description) SELECT repeat('x', 500) FROM generate_series(1, 1000)")
+    (worker,) = psutil.Process(web.process.pid).children()
+    before = worker.num_fds()
+    for _ in range(3):
+        with client(web) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.sendall(
+                b"GET /api/todos?limit=1000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            )
+            assert connection.recv(9) == b"HTTP/1.1 "
+    wait_until(lambda: worker.num_fds() <= before)
+
+    assert "ERROR" not in web.output()
+
+
+def test_what_follows_the_last_request_is_not_even_refused(web: WebProcess) -> None:
+    (worker,) = psutil.Process(web.process.pid).children()
+    before = worker.num_fds()
+    with client(web, CLOSE + b"GET / HT") as connection:
+        assert answer(connection)[0] == 200
+        assert read_to_the_end(connection) == b""
+        # Until the server waits no longer for the client to close.
+        wait_until(lambda: worker.num_fds() <= before)
+
+    assert "INFO - - 408" not in web.output()
+
+
+def test_long_names_of_fields_are_not_kept(web: WebProcess) -> None:
+    (worker,) = psutil.Process(web.process.pid).children()
+    assert web.request("GET", "/health/live").ok
+    before = worker.memory_full_info().uss
+    for number in range(500):
+        field = b"x%d" % number + b"y" * 20_000 + b": z\r\n"
+        with client(web, LIVE.replace(b"Host", field + b"Host")) as connection:
+            assert answer(connection)[0] == 200
+
+    assert worker.memory_full_info().uss - before < 5 * 2**20
+
+
+def accepts(web: WebProcess) -> bool:
+    """Say whether a worker still accepts connections."""
+    with client(web, LIVE) as connection:
+        connection.settimeout(0.5)
+        try:
+            return bool(connection.recv(9))
+        except (TimeoutError, ConnectionResetError):
+            return False
+
+
+def test_on_sigterm_a_kept_connection_ends_with_its_response(database: str, sql: Sql) -> None:
+    sql("INSERT INTO todos (description) VALUES ('x')")
+    with serving(DATABASE_URL=database) as web, closing(psycopg2.connect(database)) as other:
+        other.cursor().execute("SELECT * FROM todos FOR UPDATE")
+        with client(web, b"DELETE /api/todos/1 HTTP/1.1\r\nHost: x\r\n\r\n") as connection:
+            wait_until(lambda: sql("SELECT 1 FROM pg_locks WHERE NOT granted"))
+            web.process.terminate()
+            wait_until(lambda: not accepts(web))
+            other.close()
+            received = read_to_the_end(connection)
+        assert received.startswith(b"HTTP/1.1 204 ")
+        assert b"\r\nConnection: close\r\n" in received
+        # An idle connection may otherwise stay open for longer.
+        assert web.process.wait(timeout=10) == 0
+    sql("TRUNCATE todos RESTART IDENTITY")
 
 
 def test_clients_that_vanish_leave_nothing_behind(web: WebProcess) -> None:
