@@ -66,9 +66,31 @@ def memory(web: WebProcess) -> int:
     return sum(worker.memory_full_info().uss for worker in workers(web))
 
 
+def temporary_files(web: WebProcess) -> set[str]:
+    """Return the files without a name that the workers have open."""
+    opened = {
+        str(descriptor.readlink())
+        for worker in workers(web)
+        for descriptor in Path(f"/proc/{worker.pid}/fd").iterdir()
+        if descriptor.is_symlink()
+    }
+    return {path for path in opened if path.endswith("(deleted)")}
+
+
 def cpu_seconds(web: WebProcess) -> float:
     """Return the CPU time of the workers."""
     return sum(sum(worker.cpu_times()[:2]) for worker in workers(web))
+
+
+def cost(web: WebProcess, data: bytes) -> float:
+    """Return the CPU time that a request takes, the lesser of two: others may be served too."""
+    costs = []
+    for _ in range(2):
+        before = cpu_seconds(web)
+        with client(web, data) as connection:
+            assert connection.recv(9) == b"HTTP/1.1 "
+        costs.append(cpu_seconds(web) - before)
+    return min(costs)
 
 
 def longest_wait(web: WebProcess, seconds: float = 1) -> float:
@@ -158,20 +180,19 @@ def test_clients_that_read_nothing_delay_no_others_and_take_little_memory(
     web: WebProcess, measured: Measured, request: pytest.FixtureRequest, data: bytes
 ) -> None:
     longest_wait(web)
-    idle, waits, most = memory(web), [], 0
+    idle, waits, most, before = memory(web), [], 0, temporary_files(web)
     # Others come before the time of the first ones is over.
     for _ in range(3):
         with many(web, 16, data):
             waits.append(longest_wait(web, seconds=0.9 * BOUND))
             most = max(most, memory(web))
-            files = [file.path for worker in workers(web) for file in worker.open_files()]
+            assert temporary_files(web) == before
 
     measured(f"16 clients do not read {request.node.callspec.id}: longest wait", max(waits))
     what = f"16 clients do not read {request.node.callspec.id}: memory"
     measured(what, (most - idle) / MIB, unit="MiB")
     assert max(waits) < AT_ONCE
     assert most - idle < MOST_MEMORY
-    assert [path for path in files if path.startswith("/tmp/tmp")] == []  # noqa: S108
 
 
 def test_clients_that_read_slowly_delay_no_others(web: WebProcess, measured: Measured) -> None:
@@ -211,11 +232,7 @@ def test_with_2400_connections_a_new_client_is_served_within_a_second(
 def test_a_body_in_39000_chunks_costs_less_than_50_ms(web: WebProcess, measured: Measured) -> None:
     body = b'{"description": "x"}'.ljust(39_000)
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
-    before = cpu_seconds(web)
-    for _ in range(10):
-        with client(web, CHUNKED + chunks + b"0\r\n\r\n") as connection:
-            assert connection.recv(12) == b"HTTP/1.1 201"
-    each = (cpu_seconds(web) - before) / 10
+    each = cost(web, CHUNKED + chunks + b"0\r\n\r\n")
 
     measured("a body in 39,000 chunks: CPU", each * 1000, unit="ms")
     assert each < 0.05
@@ -229,7 +246,14 @@ def test_300_bodies_of_tiny_chunks_delay_no_others(web: WebProcess, measured: Me
     assert longest < AT_ONCE
 
 
-@pytest.mark.parametrize("name", [b"Expect", b"Content-Length", b"Transfer-Encoding", b"Host"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(b"Expect", b"Content-Length", b"Transfer-Encoding", b"Host", b"Connection"),
+        *(b"Origin", b"If-None-Match", b"If-Match", b"Content-Type", b"Accept-Encoding"),
+        *(b"X-Request-ID", b"X-Forwarded-For", b"Cookie"),
+    ],
+)
 def test_hostile_heads_cost_less_than_50_ms(
     web: WebProcess, measured: Measured, name: bytes
 ) -> None:
@@ -240,14 +264,10 @@ def test_hostile_heads_cost_less_than_50_ms(
         for size in (100, 2_000, 15_000)
         for after in (b"", b"b", b"\r", b"\r\n x")
     ]
-    before = cpu_seconds(web)
-    for head in heads:
-        with client(web, head) as connection:
-            assert connection.recv(9) == b"HTTP/1.1 "
-    each = (cpu_seconds(web) - before) / len(heads)
+    most = max(cost(web, head) for head in heads)
 
-    measured(f"a hostile head, {name.decode()}: CPU", each * 1000, unit="ms")
-    assert each < 0.05
+    measured(f"a hostile head, {name.decode()}: CPU", most * 1000, unit="ms")
+    assert most < 0.05
 
 
 def test_unread_responses_are_bounded_as_a_whole(web: WebProcess, measured: Measured) -> None:
@@ -260,3 +280,24 @@ def test_unread_responses_are_bounded_as_a_whole(web: WebProcess, measured: Meas
     measured("400 clients do not read a list: memory", (most - idle) / MIB, unit="MiB")
     measured("400 clients do not read a list: longest wait of others", longest)
     assert most - idle < MOST_MEMORY
+
+
+def test_complete_responses_that_are_not_read_are_bounded_and_make_room(
+    web: WebProcess, measured: Measured
+) -> None:
+    idle = memory(web)
+    with many(web, 2400, b"GET /api/todos?limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n"):
+        longest = longest_wait(web)
+        most = memory(web)
+
+    measured("2,400 clients do not read a page of 1,000: memory", (most - idle) / MIB, unit="MiB")
+    measured("2,400 clients do not read a page of 1,000: longest wait of others", longest)
+    assert most - idle < MOST_MEMORY
+
+
+def test_pipelines_of_small_requests_delay_no_others(web: WebProcess, measured: Measured) -> None:
+    with many(web, 300, b"GET / HTTP/1.1\r\n\r\n" * 455):
+        longest = longest_wait(web)
+
+    measured("300 pipelines of 455 requests: longest wait of others", longest)
+    assert longest < 2

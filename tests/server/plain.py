@@ -1,0 +1,1 @@
+"""A gunicorn configuration without settings: in place of gunicorn.conf.py."""

@@ -1,0 +1,70 @@
+"""What the worker makes of any WSGI application, a faulty one included."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.process.raw import client, read_to_the_end
+from tests.process.web import WebProcess, serving
+
+COMMAND = (
+    "gunicorn --config python:tests.server.plain --worker-class server.worker.Worker"
+    " --threads 1 --bind 127.0.0.1:{port} tests.server.apps:app"
+)
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[WebProcess]:
+    with serving(COMMAND) as process:
+        yield process
+
+
+def exchange(web: WebProcess, method: str, path: str, version: str = "1.1") -> tuple[bytes, bytes]:
+    """Send a request and another one; return the first response's head, and all that follows."""
+    second = f"GET /body HTTP/{version}\r\nHost: x\r\nConnection: close\r\n\r\n"
+    first = f"{method} {path} HTTP/{version}\r\nHost: x\r\n\r\n"
+    with client(web, (first + second).encode()) as connection:
+        head, _, rest = read_to_the_end(connection).partition(b"\r\n\r\n")
+    return head, rest
+
+
+def test_a_response_shorter_than_its_length_ends_the_connection(web: WebProcess) -> None:
+    head, rest = exchange(web, "GET", "/too-short")
+
+    assert (b"Content-Length: 9" in head, rest) == (True, b"short")
+    assert "shorter than its Content-Length" in web.output()
+
+
+def test_a_response_longer_than_its_length_is_not_sent(web: WebProcess) -> None:
+    _, rest = exchange(web, "GET", "/too-long")
+
+    assert b"long" not in rest
+    assert "longer than its Content-Length" in web.output()
+
+
+def test_an_error_before_the_response_is_a_500(web: WebProcess) -> None:
+    head, rest = exchange(web, "GET", "/raises")
+
+    assert head.startswith(b"HTTP/1.1 500 ")
+    assert rest == b""
+    assert "ZeroDivisionError" in web.output()
+
+
+def test_an_error_within_a_response_leaves_it_incomplete(web: WebProcess) -> None:
+    head, rest = exchange(web, "GET", "/raises-later")
+
+    assert b"Transfer-Encoding: chunked" in head
+    assert rest == b"9\r\nbeginning\r\n"
+
+
+def test_head_has_no_body_whatever_the_application_returns(web: WebProcess) -> None:
+    head, rest = exchange(web, "HEAD", "/body")
+
+    assert b"Content-Length: 4" in head
+    assert rest.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_a_response_without_parts_is_complete(web: WebProcess) -> None:
+    _, rest = exchange(web, "GET", "/empty")
+
+    assert rest.startswith(b"0\r\n\r\nHTTP/1.1 200 OK\r\n")
