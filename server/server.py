@@ -15,8 +15,8 @@ LIVENESS = "/health/live"
 SPARE_THREADS = 2
 """Dedicated threads keep health checks responsive while all others wait for the database."""
 
-MAX_UNREAD = 32 * 1024 * 1024
-"""Bytes of responses that a worker keeps for clients to read."""
+MAX_UNREAD = 64 * 1024 * 1024
+"""Bytes of responses that a worker keeps for clients to read; a part counts until all is sent."""
 
 SEND_BUFFER = 256 * 1024
 """Bytes that the kernel buffers for a client. Autotuning would grow that to megabytes, and a client

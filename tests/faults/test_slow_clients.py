@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.faults.server import Server, running
-from tests.process.raw import POST, client, read_to_the_end
+from tests.process.raw import LIVE, POST, client, read_to_the_end
 from tests.process.web import WebProcess, serving
 from tests.waiting import wait_until
 
@@ -28,7 +28,7 @@ BOUND = 4
 
 MIB = 2**20
 MOST_MEMORY = 384 * MIB
-"""What unread responses may take of the memory of two workers. 32 MiB each wait to be sent; a part
+"""What unread responses may take of the memory of two workers. 64 MiB each are kept; a part
 of a response stays whole until all of it is sent, and the application may hold a copy."""
 
 BUNDLE = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -83,9 +83,9 @@ def cpu_seconds(web: WebProcess) -> float:
 
 
 def cost(web: WebProcess, data: bytes) -> float:
-    """Return the CPU time that a request takes, the lesser of two: others may be served too."""
+    """Return the CPU time that a request takes, the least of three: others may be served too."""
     costs = []
-    for _ in range(2):
+    for _ in range(3):
         before = cpu_seconds(web)
         with client(web, data) as connection:
             assert connection.recv(9) == b"HTTP/1.1 "
@@ -232,6 +232,7 @@ def test_with_2400_connections_a_new_client_is_served_within_a_second(
 def test_a_body_in_39000_chunks_costs_less_than_50_ms(web: WebProcess, measured: Measured) -> None:
     body = b'{"description": "x"}'.ljust(39_000)
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+    wait_until(lambda: cost(web, LIVE) == 0)  # nothing is left to do for earlier clients
     each = cost(web, CHUNKED + chunks + b"0\r\n\r\n")
 
     measured("a body in 39,000 chunks: CPU", each * 1000, unit="ms")
