@@ -242,6 +242,7 @@ def test_what_one_points_at_stays_where_it_is_at_the_top_too(
 def test_what_one_reads_stays_when_more_is_added_than_a_page_holds(page: Page, sql: Sql) -> None:
     insert(sql, *(f"Todo {number}" for number in range(120)))
     page.goto("/")
+    expect(item(page, "Todo 119")).to_be_in_viewport()
     page.mouse.move(400, 400)
     page.mouse.wheel(0, 300)
     read = item(page, "Todo 110")
