@@ -80,6 +80,14 @@ class Load:
             )
         )
 
+    def wait_for_successes(self, count: int) -> None:
+        """Return after `count` more requests have succeeded.
+
+        Use it where recovery is measured: during an outage a client fails some fifty times a
+        second, so a number of responses says nothing about whether the service is back.
+        """
+        self.wait_for(count, lambda answer: not answer.failed)
+
     # Afterwards
 
     def since(self, start: float, end: float | None = None) -> list[Answer]:

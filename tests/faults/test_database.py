@@ -48,7 +48,7 @@ def test_a_killed_database_is_a_503_until_it_is_back(
         starting = time.monotonic()
         server.start()
         returned = time.monotonic()
-        log.wait_for(200)
+        log.wait_for_successes(200)
 
     log.assert_refused(killed, starting, within=5)
     measured("the database is killed (-9) and started again", log.recovery(returned))
@@ -80,7 +80,7 @@ def test_after_a_restart_of_the_database_every_request_succeeds(
         server.stop()
         server.start()
         returned = time.monotonic()
-        log.wait_for(200)
+        log.wait_for_successes(200)
 
     assert [answer for answer in log.since(returned) if answer.failed] == []
     measured("the database restarts", log.recovery(returned))
@@ -155,7 +155,7 @@ def test_a_silent_database_is_a_503_within_a_bound_until_it_speaks(
                 assert health(web, "/health") == (503, pytest.approx(1, abs=1))
                 assert health(web, "/health/live") == (200, pytest.approx(0, abs=0.5))
         returned = time.monotonic()
-        log.wait_for(300)
+        log.wait_for_successes(300)
 
     log.assert_refused(silent, returned, within=BOUND + 1)
     measured(f"{what}: longest wait for a 503", log.longest_wait(silent, returned))
@@ -214,7 +214,7 @@ def test_a_locked_table_is_a_503_within_the_lock_timeout_until_it_is_released(
             log.wait_for(8)
             releasing = time.monotonic()
         released = time.monotonic()
-        log.wait_for(100)
+        log.wait_for_successes(100)
 
     log.assert_refused(locked, releasing, within=2)
     measured("a lock on the table is released", log.recovery(released))
@@ -254,7 +254,7 @@ def test_a_database_whose_connections_others_have_taken_is_a_503_and_the_log_say
             with every_connection_taken(server):
                 log.wait_for(100)
             released = time.monotonic()
-            log.wait_for(100)
+            log.wait_for_successes(100)
 
         measured("all connections are taken by others, and given back", log.recovery(released))
         assert log.recovery(released) < 2
@@ -273,7 +273,7 @@ def test_an_exhausted_pool_is_a_503_and_the_log_says_so(server: Server, measured
                 log.wait_for(4, lambda answer: answer.detail == "The service is overloaded")
                 releasing = time.monotonic()
             released = time.monotonic()
-            log.wait_for(100)
+            log.wait_for_successes(100)
 
         log.assert_refused(locked, releasing, within=4)
         assert "WARNING Connection pool: " in web.output()
@@ -310,7 +310,7 @@ def test_a_full_disk_is_a_503_that_says_so_and_reads_go_on(
             assert_reads_go_on_and_writes_are_refused(server, web, log, "The database is full")
             (disk / "another").unlink()
             freed = time.monotonic()
-            log.wait_for(100)
+            log.wait_for_successes(100)
         log.assert_kept(server)
         server.stop()
 
@@ -334,7 +334,7 @@ def test_a_used_up_sequence_is_a_503_that_says_so_and_all_else_goes_on(
         assert_reads_go_on_and_writes_are_refused(server, web, log, "The database has no more ids")
         server.execute(f"SELECT setval('todos_id_seq', {last} + 100)", "todos")
         freed = time.monotonic()
-        log.wait_for(100)
+        log.wait_for_successes(100)
 
     assert {answer.method for answer in log.answers if answer.failed} == {"POST"}
     measured("the id sequence is used up, and goes on", log.recovery(freed))
@@ -350,7 +350,7 @@ def test_a_read_only_database_is_a_503_that_says_so_and_reads_go_on(
         assert_reads_go_on_and_writes_are_refused(server, web, log, "The database is read-only")
         set_read_only(server, "off")
         writable = time.monotonic()
-        log.wait_for(100)
+        log.wait_for_successes(100)
 
     measured("the database is read-only, and writable again", log.recovery(writable))
     assert log.recovery(writable) < 2

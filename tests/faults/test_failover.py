@@ -45,7 +45,7 @@ def test_after_a_failover_the_standby_is_used_and_nothing_acknowledged_is_lost(
             promoting = time.monotonic()
             standby.promote()
             promoted = time.monotonic()
-            log.wait_for(200)
+            log.wait_for_successes(200)
         assert web.output().count("Booting worker") == 2
 
     log.assert_refused(killed, promoting, within=5)

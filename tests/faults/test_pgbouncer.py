@@ -96,7 +96,7 @@ def test_after_a_restart_of_pgbouncer_every_request_succeeds(
         starting = time.monotonic()
         pgbouncer.start()
         returned = time.monotonic()
-        log.wait_for(200)
+        log.wait_for_successes(200)
 
     log.assert_refused(stopped, starting, within=5)
     measured("PgBouncer restarts", log.recovery(returned))
@@ -114,7 +114,7 @@ def test_behind_pgbouncer_too_a_killed_database_is_a_503_until_it_is_back(
         starting = time.monotonic()
         server.start()
         returned = time.monotonic()
-        log.wait_for(200)
+        log.wait_for_successes(200)
 
     log.assert_refused(killed, starting, within=7)
     measured("behind PgBouncer, the database is killed and started again", log.recovery(returned))
