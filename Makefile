@@ -22,11 +22,11 @@ test-browser: $(VENV)/browser-installed ## The page in a real browser (Debian's 
 	$(BIN)/pytest --numprocesses=0 -rP tests/browser/test_long_list.py
 
 test-faults: $(VENV)/installed ## Each fault, under load, and all else that takes long (root, and Debian's nginx-light, pgbouncer, iptables)
-	$(BIN)/pytest --numprocesses=2 tests/faults
-	$(BIN)/pytest -m slow --ignore=tests/faults --ignore=tests/browser
+	$(BIN)/pytest --numprocesses=2 tests/resilience
+	$(BIN)/pytest -m slow --ignore=tests/resilience --ignore=tests/browser
 
 fuzz: $(VENV)/installed ## 20,000 wrong and hostile requests, and pipelines of them (FUZZ_REQUESTS=…: another number)
-	FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),20000) $(BIN)/pytest tests/process/test_fuzz.py tests/process/test_pipelines.py
+	FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),20000) $(BIN)/pytest tests/server/test_fuzz.py tests/server/test_pipelines.py
 
 lint: $(VENV)/installed ## ruff (lint and format) and mypy
 	$(BIN)/ruff check

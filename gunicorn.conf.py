@@ -10,8 +10,8 @@ from typing import Any
 from gunicorn.arbiter import Arbiter
 
 from todoapp.config import MAX_BODY, load_config
-from todoapp.logs import log_settings
-from todoapp.startup import check_database
+from todoapp.database.readiness import check_database
+from todoapp.observability.logs import log_settings
 
 # gunicorn has a setting named `config`, so ours cannot have that name.
 settings = load_config()
@@ -41,7 +41,7 @@ control_socket_disable = True
 logconfig_dict = log_settings(settings)
 
 if settings.metrics:
-    from todoapp import metrics
+    from todoapp.observability import metrics
 
 
 def post_fork(server: Arbiter, worker: Any) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.processes import cpu_seconds
 from dev.postgres import Postgres
-from tests.process.web import free_port
+from tests.support.web import free_port
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = Path(sys.executable).parent

@@ -13,8 +13,8 @@ import requests
 from benchmarks.datasets import PATH, Database
 from benchmarks.processes import cpu_seconds, stop
 from benchmarks.servers import Server
-from tests.process.web import free_port
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
+from tests.support.web import free_port
 
 START_SECONDS = 60
 SETTLE_SECONDS = 300

@@ -10,7 +10,7 @@ from flask import current_app
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from todoapp.database import reason
+from todoapp.database.errors import reason
 from todoapp.extensions import db
 
 RETRY_SECONDS = 0.5
@@ -31,7 +31,7 @@ def wait_for_turn(connection: Connection) -> None:
     connection.execute(text("SET statement_timeout = 0"))
     # A migration that waits for a table makes every request queue behind it, so it waits no
     # longer than a request does.
-    connection.execute(text(f"SET lock_timeout = '{current_app.config['LOCK_SECONDS']}s'"))
+    connection.execute(text(f"SET lock_timeout = '{current_app.config['LOCK_TIMEOUT']}s'"))
     connection.commit()
 
 

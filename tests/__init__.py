@@ -1,1 +1,1 @@
-"""The tests: the modules of `todoapp`, by behaviour; `process/` runs the real web process."""
+"""The tests, in directories like those of `todoapp/`; `support/` has their helpers."""

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from dev.postgres import Postgres
-from tests.process.web import WebProcess, serving
+from tests.support.web import WebProcess, serving
 from todoapp import create_app
 from todoapp.config import Config
 
@@ -115,7 +115,9 @@ def sql(shared_app: Flask, postgres: Postgres) -> Callable[..., list[tuple]]:
 @pytest.fixture
 def statements(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     """Return the statements that the application has sent since the test began."""
-    caplog.set_level(logging.INFO, "todoapp.database")
+    caplog.set_level(logging.INFO, "todoapp.database.execute")
     return lambda: [
-        record.getMessage() for record in caplog.records if record.name == "todoapp.database"
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "todoapp.database.execute" and record.levelno == logging.INFO
     ]

@@ -1,37 +1,68 @@
-"""Which part of the project may import which."""
+"""The direction of the imports: todos → web, database → observability."""
 
 import ast
 from pathlib import Path
 
 import pytest
 
-from tests.process.web import ROOT
+from tests.support.web import ROOT
+
+PACKAGES = {"observability", "database", "web", "todos", "page"}
 
 
 def imported(path: Path) -> set[str]:
-    """Return the top-level packages that a module imports."""
+    """Return the full names of the modules, or names in modules, that a module imports."""
+    package = path.relative_to(ROOT).parent.parts
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module.partition(".")[0])
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parents = package[: len(package) - node.level + 1] if node.level else ()
+            start = [*parents, node.module] if node.module else parents
+            names |= {".".join([*start, alias.name]) for alias in node.names}
     return names
 
 
+def imports_of(folder: str, forbidden: set[str]) -> dict[str, set[str]]:
+    """Return the forbidden imports below a folder, by module."""
+    modules = list((ROOT / folder).rglob("*.py"))
+    assert len(modules) > 1
+    wrong = {
+        module.relative_to(ROOT).as_posix(): {
+            name
+            for name in imported(module)
+            if any(f"{name}.".startswith(f"{prefix}.") for prefix in forbidden)
+        }
+        for module in modules
+    }
+    return {module: names for module, names in wrong.items() if names}
+
+
 @pytest.mark.parametrize(
-    ("package", "forbidden"),
+    ("package", "allowed"),
+    [
+        ("observability", set()),
+        ("database", {"observability"}),
+        ("web", {"observability", "database"}),
+        ("todos", {"observability", "database", "web"}),
+        ("page", {"todos", "web"}),
+    ],
+)
+def test_imports_run_one_way(package: str, allowed: set[str]) -> None:
+    forbidden = {f"todoapp.{name}" for name in PACKAGES - allowed - {package}}
+
+    assert imports_of(f"todoapp/{package}", forbidden) == {}
+
+
+@pytest.mark.parametrize(
+    ("folder", "forbidden"),
     [
         ("todoapp", {"gunicorn", "httptools", "server", "waitress"}),
         ("server", {"flask", "todoapp", "werkzeug"}),
     ],
 )
 def test_the_application_and_the_server_do_not_depend_on_each_other(
-    package: str, forbidden: set[str]
+    folder: str, forbidden: set[str]
 ) -> None:
-    modules = list((ROOT / package).rglob("*.py"))
-
-    assert len(modules) > 3
-    assert {
-        module.name: names for module in modules if (names := imported(module) & forbidden)
-    } == {}
+    assert imports_of(folder, forbidden) == {}

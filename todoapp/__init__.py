@@ -1,30 +1,27 @@
-"""A todo service on Flask and PostgreSQL."""
+"""A todo service on Flask and PostgreSQL.
+
+- `todos/`: the feature, from the table to the routes
+- `database/`: connections, statements, outages
+- `web/`: HTTP around the features
+- `observability/`: logs, metrics, request IDs
+- `page/`: the page at `/`
+"""
 
 from collections.abc import Callable
 from typing import Any
 
-from flask import Flask, request
-from flask.ctx import RequestContext
+from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
-from . import (
-    admission,
-    backup,
-    cors,
-    engine,
-    errors,
-    health,
-    logs,
-    openapi,
-    page,
-    routes,
-    security,
-    tracing,
-)
 from .config import Config, load_config
+from .database import engine
 from .extensions import api, compress, migrate
-from .json import OrjsonProvider
+from .observability import logs, request_context
+from .page import views
+from .todos import cli, routes
+from .web import admission, cors, errors, health, openapi, security_headers
+from .web.json_body import OrjsonProvider
 
 
 class Service(Flask):
@@ -34,19 +31,9 @@ class Service(Flask):
         """Return `func`: there is no coroutine to look for, five times for each request."""
         return func
 
-    def request_context(self, environ: dict[str, Any]) -> RequestContext:
-        """Return a context in which there is a trace."""
-        tracing.begin(environ, self.config["SLOW_QUERY_MS"])
-        return super().request_context(environ)
 
-    def log_exception(self, exc_info: Any) -> None:
-        """Log an error that nobody foresaw, with its traceback."""
-        path = tracing.quoted_path(request.environ)
-        self.logger.error("Exception on %s %s", request.method, path, exc_info=exc_info)
-
-
-class Integer(IntegerConverter):
-    """An integer in a path: ASCII's digits, and not those of every other script."""
+class ASCIIInteger(IntegerConverter):
+    """An integer in a path, in ASCII digits only."""
 
     regex = "[0-9]+"
 
@@ -55,41 +42,48 @@ def create_app(config: Config | None = None) -> Flask:
     """Return the application.
 
     Args:
-        config: the settings; None reads them from the environment, and exits with one line
-            where one of them is wrong.
+        config: the settings. None reads them from the environment, and exits with one line if a
+            setting is missing or invalid.
     """
     config = config or load_config()
-    app = Service(__name__, static_folder=None)  # page.py serves it
+    app = Service(__name__, static_folder=None, template_folder="page/templates")
     app.config.from_mapping(config.flask_settings())
     app.json = OrjsonProvider(app)
-    app.url_map.converters["int"] = Integer
+    app.url_map.converters["int"] = ASCIIInteger
     # A path with and without its trailing slash is the same resource, with no redirect.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    security.init_app(app)
-    if config.trusted_proxies:
-        hops = config.trusted_proxies
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as Flask's docs have it
-            app.wsgi_app, x_for=hops, x_proto=hops
-        )
 
     engine.init_app(app, config)
     migrate.init_app(app)
     compress.init_app(app)
+    request_context.init_app(app)
     cors.init_app(app)
     openapi.init_app(app)
-    page.init_app(app)
-    api.register_blueprint(routes.blueprint)
-    api.register_blueprint(health.blueprint)
     errors.init_app(app)
     admission.init_app(app, config)
-    tracing.init_app(app)
-    app.cli.add_command(backup.commands)
+
+    views.init_app(app)
+    api.register_blueprint(routes.blueprint)
+    api.register_blueprint(health.blueprint)
+    app.cli.add_command(cli.commands)
+
+    wrap_in_middleware(app, config)
+    return app
+
+
+def wrap_in_middleware(app: Flask, config: Config) -> None:
+    """Add the WSGI middleware, innermost first."""
     observers = [logs.log_access]
     if config.metrics:
-        from . import metrics  # noqa: PLC0415  # it takes time and memory, and a directory
+        from .observability import metrics  # noqa: PLC0415  # costs time, memory and a directory
 
         metrics.init_app(app)
         observers.insert(0, metrics.count)
+    security_headers.init_app(app)
+    if config.trusted_proxies:
+        hops = config.trusted_proxies
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as in Flask's documentation
+            app.wsgi_app, x_for=hops, x_proto=hops
+        )
     app.wsgi_app = logs.AccessLog(app.wsgi_app, observers)  # type: ignore[method-assign]
-    return app

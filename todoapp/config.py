@@ -96,10 +96,10 @@ class Config:
             # more than we take: that byte tells a body that is too long.
             "MAX_CONTENT_LENGTH": MAX_BODY + 1,
             "SQLALCHEMY_DATABASE_URI": self.database_url,
-            "CONNECT_SECONDS": self.db_connect_timeout,
-            "LOCK_SECONDS": self.db_lock_timeout,
+            "CONNECT_TIMEOUT": self.db_connect_timeout,
+            "LOCK_TIMEOUT": self.db_lock_timeout,
             # The database ends a statement by itself, and says why, if it still can.
-            "ANSWER_SECONDS": self.db_statement_timeout + 1,
+            "STATEMENT_DEADLINE": self.db_statement_timeout + 1,
             "SLOW_QUERY_MS": self.slow_query_ms,
             "CORS_ALWAYS_SEND": False,
             "CORS_SEND_WILDCARD": True,

@@ -18,8 +18,8 @@ from playwright.sync_api import (
 from sqlalchemy import make_url
 
 from dev.postgres import Postgres
-from tests.process.conftest import sql  # noqa: F401  # it is a fixture here too
-from tests.process.web import WebProcess, serving
+from tests.server.conftest import sql  # noqa: F401  # it is a fixture here too
+from tests.support.web import WebProcess, serving
 
 CHROMIUM = Path("/usr/bin/chromium")
 # The first for containers, where Chromium cannot make a sandbox of its own and root may not go

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.todos import (
+from tests.support.page import (
     Sql,
     add,
     checkbox,
@@ -17,8 +17,8 @@ from tests.browser.todos import (
     locked,
     table,
 )
-from tests.process.web import WebProcess
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
+from tests.support.web import WebProcess
 
 BUSY = r"^error: Failed to load resource: .* status of 503 .* \(http\S+/api/todos/\d+\)$"
 REFUSED = r"^error: Failed to load resource: .* status of 500 .* \(http\S+/api/todos/\d+\)$"

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 from .todos import (
     Sql,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Response, expect
 
-from tests.browser.todos import (
+from tests.support.page import (
     Sql,
     add,
     checkbox,
@@ -16,8 +16,8 @@ from tests.browser.todos import (
     item,
     table,
 )
-from tests.process.web import WebProcess
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
+from tests.support.web import WebProcess
 
 CONFLICT = r"^error: Failed to load resource: .* status of 412 .* \(http\S+/api/todos/\d+\)$"
 GONE = r"^error: Failed to load resource: .* status of 404 .* \(http\S+/api/todos/\d+\)$"

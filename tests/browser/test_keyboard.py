@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 from .todos import Sql, changes, checkbox, descriptions, insert, messages, table
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.todos import Sql, descriptions
+from tests.support.page import Sql, descriptions
 
 TODOS = 100_000
 PAGE = 50

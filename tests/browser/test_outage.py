@@ -8,10 +8,10 @@ import psutil
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from tests.browser.todos import Sql, add, checkbox, descriptions, edit, insert, item, locked, table
-from tests.faults.server import Server, make_migrated, running
-from tests.process.web import WebProcess, serving
-from tests.waiting import wait_until
+from tests.support.database_server import Server, make_migrated, running
+from tests.support.page import Sql, add, checkbox, descriptions, edit, insert, item, locked, table
+from tests.support.waiting import wait_until
+from tests.support.web import WebProcess, serving
 
 AWAY = (
     r"^error: Failed to load resource: "

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, Request, Route, expect
 
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 from .todos import Sql, add, checkbox, descriptions, hold, insert, left, locked, messages, table
 

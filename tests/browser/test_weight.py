@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.todos import Sql, add, descriptions, insert
+from tests.support.page import Sql, add, descriptions, insert
 
 BUDGET = 40_000
 LINES = 300
-STATIC = Path(__file__).parents[2] / "todoapp" / "static"
+STATIC = Path(__file__).parents[2] / "todoapp" / "page" / "static"
 # What is loaded, but for the icon and what the API answers.
 LOADED = """() => performance.getEntriesByType("navigation")
     .concat(performance.getEntriesByType("resource"))

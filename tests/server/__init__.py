@@ -1,1 +1,1 @@
-"""The web process on its own: HTTP, slow and hostile clients, and what it relies on."""
+"""The real web process, started as in production."""

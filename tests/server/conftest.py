@@ -1,5 +1,13 @@
-"""What the tests of the real process need."""
+from collections.abc import Callable
 
-from tests.process.conftest import sql
+import pytest
+from sqlalchemy import make_url
 
-__all__ = ["sql"]
+from dev.postgres import Postgres
+
+
+@pytest.fixture
+def sql(database: str, postgres: Postgres) -> Callable[[str], list[tuple]]:
+    """Execute a statement in the web process's database, on a connection of its own."""
+    name = make_url(database).database
+    return lambda statement: postgres.execute(statement, name)

@@ -13,10 +13,10 @@ import psutil
 import psycopg2
 import pytest
 
-from tests.process.raw import HEAD, LIVE, POST, answer, client, exchange, read_to_the_end
-from tests.process.web import WebProcess, serving
-from tests.test_security import HEADERS
-from tests.waiting import wait_until
+from tests.api.test_security_headers import HEADERS
+from tests.support.raw import HEAD, LIVE, POST, answer, client, exchange, read_to_the_end
+from tests.support.waiting import wait_until
+from tests.support.web import WebProcess, serving
 
 Sql = Callable[[str], list[tuple]]
 

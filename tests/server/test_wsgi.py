@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.process.raw import client, read_to_the_end
-from tests.process.web import WebProcess, serving
+from tests.support.raw import client, read_to_the_end
+from tests.support.web import WebProcess, serving
 
 COMMAND = (
-    "gunicorn --config python:tests.server.plain --worker-class server.worker.Worker"
-    " --threads 1 --bind 127.0.0.1:{port} tests.server.apps:app"
+    "gunicorn --config python:tests.support.plain --worker-class server.worker.Worker"
+    " --threads 1 --bind 127.0.0.1:{port} tests.support.apps:app"
 )
 
 

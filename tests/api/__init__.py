@@ -1,0 +1,1 @@
+"""The HTTP contract, through Flask's test client."""

@@ -1,0 +1,654 @@
+"""Lists of todos: their order, pages, filters and search; and changes of many at once."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from flask import Flask, Response
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from werkzeug.test import EnvironBuilder, TestResponse
+
+from todoapp.extensions import db
+from todoapp.todos import lists
+from todoapp.todos.queries import encode_cursor
+
+SORTS = ["id", "created_at", "updated_at", "description"]
+ORDERS = ["asc", "desc"]
+
+Sql = Callable[[str], list[tuple]]
+
+
+@pytest.fixture
+def todos(client: FlaskClient, sql: Sql) -> list[dict[str, Any]]:
+    """Twelve todos, some of them alike in what lists are sorted by."""
+    sql(
+        "INSERT INTO todos (description, completed, created_at, updated_at)"
+        " SELECT 'todo ' || n % 5, n % 3 = 0,"
+        " '2025-12-28 10:00Z'::timestamptz - n % 4 * interval '1 day',"
+        " '2025-12-28 10:00Z'::timestamptz + n * 7 % 6 * interval '1 microsecond'"
+        " FROM generate_series(1, 12) AS n"
+    )
+    return client.get("/api/todos").get_json()
+
+
+def add(client: FlaskClient, *descriptions: str) -> None:
+    for description in descriptions:
+        response = client.post("/api/todos", json={"description": description})
+        assert response.status_code == 201, response.text
+
+
+def ids(response: TestResponse) -> list[int]:
+    assert response.status_code == 200, response.text
+    return [todo["id"] for todo in response.get_json()]
+
+
+def descriptions(response: TestResponse) -> list[str]:
+    assert response.status_code == 200, response.text
+    return [todo["description"] for todo in response.get_json()]
+
+
+def next_page(response: TestResponse) -> str | None:
+    """Return the address of the next page as a path, None where there is none."""
+    if "Link" not in response.headers:
+        return None
+    link = re.fullmatch(r'<(http://localhost/[!-~]+)>; rel="next"', response.headers["Link"])
+    assert link, response.headers["Link"]
+    return link[1].removeprefix("http://localhost")
+
+
+def pages(client: FlaskClient, path: str) -> Iterator[list[dict[str, Any]]]:
+    """Yield the page at `path`, and those that follow it by their links."""
+    address: str | None = path
+    while address:
+        response = client.get(address)
+        assert response.status_code == 200, response.text
+        yield response.get_json()
+        address = next_page(response)
+
+
+def cursor_of(response: TestResponse) -> str:
+    address = next_page(response)
+    assert address
+    return parse_qs(urlsplit(address).query)["cursor"][0]
+
+
+# Order
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("sort_by", SORTS)
+def test_a_list_is_in_the_order_that_is_asked_for_with_ties_by_id(
+    client: FlaskClient, todos: list[dict[str, Any]], sort_by: str, order: str
+) -> None:
+    response = client.get(f"/api/todos?sort_by={sort_by}&order={order}")
+
+    assert response.get_json() == sorted(
+        todos, key=lambda todo: (todo[sort_by], todo["id"]), reverse=order == "desc"
+    )
+
+
+def test_what_is_not_asked_for_is_by_id_ascending(client: FlaskClient, todos: list[Any]) -> None:
+    assert client.get("/api/todos?order=desc").get_json() == todos[::-1]
+    assert client.get("/api/todos?unknown=1").get_json() == todos
+
+
+# Pages
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("sort_by", SORTS)
+@pytest.mark.parametrize("limit", [1, 4, 5])
+def test_pages_follow_one_another_without_a_gap_and_without_an_overlap(
+    client: FlaskClient, todos: list[Any], sort_by: str, order: str, limit: int
+) -> None:
+    query = f"/api/todos?sort_by={sort_by}&order={order}"
+
+    found = list(pages(client, f"{query}&limit={limit}"))
+
+    assert [len(page) for page in found[:-1]] == [limit] * (len(found) - 1)
+    assert [todo for page in found for todo in page] == client.get(query).get_json()
+
+
+@pytest.mark.parametrize("limit", [12, 13, 1000])
+def test_the_last_page_has_no_link_even_where_it_is_full(
+    client: FlaskClient, todos: list[Any], limit: int
+) -> None:
+    response = client.get(f"/api/todos?limit={limit}")
+
+    assert response.get_json() == todos
+    assert "Link" not in response.headers
+
+
+def test_a_link_is_absolute_and_keeps_what_was_asked_for(
+    client: FlaskClient, todos: list[Any]
+) -> None:
+    response = client.get(
+        "/api/todos/?status=incomplete&search=todo&limit=2&offset=1&count=true",
+        base_url="https://todos.example.com:444/",
+    )
+
+    link = urlsplit(response.headers["Link"].removeprefix("<").partition(">")[0])
+    query = parse_qs(link.query)
+    assert (link.scheme, link.netloc, link.path) == (
+        *("https", "todos.example.com:444", "/api/todos/"),
+    )
+    assert query.pop("cursor")
+    assert query == {
+        "status": ["incomplete"],
+        "search": ["todo"],
+        "limit": ["2"],
+        "count": ["true"],
+    }
+
+
+def test_a_link_is_ascii_whatever_the_host_is_named(client: FlaskClient, todos: list[Any]) -> None:
+    response = client.get("/api/todos?limit=1", base_url="http://xn--fiq228c.example")
+
+    assert response.headers["Link"].startswith("<http://xn--fiq228c.example/api/todos?limit=1&")
+
+
+def test_a_link_keeps_the_parameters_of_the_list_and_no_others(
+    client: FlaskClient, todos: list[Any]
+) -> None:
+    response = client.get("/api/todos?limit=1&order=desc&unknown=" + "x" * 5000)
+
+    query = parse_qs(urlsplit(response.headers["Link"].partition(">")[0]).query)
+    assert query.keys() == {"limit", "order", "cursor"}
+
+
+@pytest.mark.parametrize(
+    "host",
+    [{"SERVER_PROTOCOL": "HTTP/1.0"}, {"HTTP_HOST": "under_score"}],
+    ids=["HTTP/1.0", "a name that is no domain"],
+)
+def test_a_link_is_relative_where_no_valid_host_is_named(
+    client: FlaskClient, todos: list[Any], host: dict[str, str]
+) -> None:
+    environ = EnvironBuilder("/api/todos?limit=1").get_environ()
+    del environ["HTTP_HOST"]
+
+    response = Response.from_app(client.application, {**environ, **host})
+
+    assert response.headers["Link"].startswith("</api/todos?limit=1&cursor=")
+
+
+def test_a_query_string_that_is_not_utf_8_is_refused(client: FlaskClient) -> None:
+    response = client.get("/api/todos", environ_overrides={"QUERY_STRING": "search=\xff"})
+
+    assert response.status_code == 400
+    assert response.get_json() == {"detail": "The query string is not UTF-8"}
+
+
+def test_an_offset_leaves_out_the_first_ones(client: FlaskClient, todos: list[Any]) -> None:
+    assert client.get("/api/todos?offset=10").get_json() == todos[10:]
+    assert client.get("/api/todos?offset=2&limit=3").get_json() == todos[2:5]
+    assert list(chain.from_iterable(pages(client, "/api/todos?offset=2&limit=3"))) == todos[2:]
+    assert client.get("/api/todos?offset=2147483647").get_json() == []
+
+
+def test_a_cursor_without_a_limit_leads_to_all_the_rest(
+    client: FlaskClient, todos: list[Any]
+) -> None:
+    cursor = cursor_of(client.get("/api/todos?limit=5"))
+
+    assert client.get(f"/api/todos?cursor={cursor}").get_json() == todos[5:]
+
+
+def test_a_cursor_survives_a_restart_and_the_todo_it_was_made_from(
+    client: FlaskClient, todos: list[Any], shared_app: Flask, make_app: Callable[..., Flask]
+) -> None:
+    cursor = cursor_of(client.get("/api/todos?limit=5"))
+    client.delete(f"/api/todos/{todos[4]['id']}")
+    url = shared_app.config["SQLALCHEMY_DATABASE_URI"].render_as_string()
+
+    response = make_app(DATABASE_URL=url).test_client().get(f"/api/todos?cursor={cursor}&limit=2")
+
+    assert response.get_json() == todos[5:7]
+
+
+def test_a_cursor_holds_any_description(client: FlaskClient) -> None:
+    longest = ["😀" * 500, "😀" * 499 + "'", '"\\%\u2028']
+    add(client, *longest)
+
+    found = list(pages(client, "/api/todos?sort_by=description&limit=1"))
+
+    assert sorted(todo["description"] for (todo,) in found) == sorted(longest)
+
+
+@pytest.mark.parametrize(
+    "other", ["sort_by=description", "order=desc", "status=completed", "search=todo", "search=TODO"]
+)
+def test_a_cursor_of_another_list_is_refused(
+    client: FlaskClient, todos: list[Any], other: str
+) -> None:
+    made_for = "search=tod" if other.startswith("search") else ""
+    cursor = cursor_of(client.get(f"/api/todos?limit=1&{made_for}"))
+
+    response = client.get(f"/api/todos?limit=1&cursor={cursor}&{other}")
+
+    assert response.status_code == 400
+    assert list(response.get_json()["errors"]) == ["cursor"]
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "AAAA", "é", "%00", "W10", "bnVsbA", "e30", "MQ"])
+def test_a_malformed_cursor_is_refused(client: FlaskClient, cursor: str) -> None:
+    response = client.get(f"/api/todos?limit=1&cursor={cursor}")
+
+    assert response.status_code == 400
+    assert list(response.get_json()["errors"]) == ["cursor"]
+
+
+@pytest.mark.parametrize(
+    ("sort_by", "key"),
+    [
+        ("id", [True]),
+        ("id", [0]),
+        ("id", [2**31]),
+        ("id", ["1"]),
+        ("id", [1.5]),
+        ("id", []),
+        ("id", [1, 1]),
+        ("created_at", [1]),
+        ("created_at", ["2025-12-28T10:00:00.123456Z", None]),
+        ("created_at", ["2025-12-28", 1]),
+        ("created_at", ["2025-W01-1", 1]),
+        ("created_at", ["2025-12-28T10:00:00.123456+16:00", 1]),
+        ("updated_at", [7, 1]),
+        ("description", ["a\0b", 1]),
+        ("description", [None, 1]),
+    ],
+)
+def test_a_cursor_that_we_have_not_made_is_refused(
+    client: FlaskClient, sort_by: str, key: list[object]
+) -> None:
+    cursor = encode_cursor(lists.Listing(sort_by=sort_by), key)
+
+    response = client.get(f"/api/todos?limit=1&sort_by={sort_by}&cursor={cursor}")
+
+    assert response.status_code == 400
+    assert list(response.get_json()["errors"]) == ["cursor"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    sort_by=st.sampled_from(SORTS),
+    cut=st.integers(0, 200),
+    letter=st.characters(exclude_categories=["Cs"]),
+)
+def test_a_damaged_cursor_is_refused_or_leads_somewhere(
+    client: FlaskClient, sort_by: str, cut: int, letter: str
+) -> None:
+    add(client, "a", "b")
+    cursor = cursor_of(client.get(f"/api/todos?sort_by={sort_by}&limit=1"))
+    damaged = cursor[: cut % len(cursor)] + letter + cursor[cut % len(cursor) + 1 :]
+
+    response = client.get(
+        "/api/todos", query_string={"sort_by": sort_by, "limit": 1, "cursor": damaged}
+    )
+
+    assert response.status_code in (200, 400)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_no_page_repeats_or_skips_a_todo_whatever_is_added_or_deleted_meanwhile(
+    client: FlaskClient, sql: Sql, data: st.DataObject
+) -> None:
+    sort_by = data.draw(st.sampled_from(SORTS))
+    order = data.draw(st.sampled_from(ORDERS))
+    text = st.text("ab", min_size=1, max_size=2)
+    sql("TRUNCATE todos")
+    add(client, *data.draw(st.lists(text, min_size=2, max_size=12)))
+    there = set(ids(client.get("/api/todos")))
+
+    seen: list[int] = []
+    limit = data.draw(st.integers(1, 4))
+    for page in pages(client, f"/api/todos?sort_by={sort_by}&order={order}&limit={limit}"):
+        seen += [todo["id"] for todo in page]
+        for gone in (
+            data.draw(st.lists(st.sampled_from(sorted(there)), max_size=3)) if there else ()
+        ):
+            client.delete(f"/api/todos/{gone}")
+            there.discard(gone)
+        # Few enough that the list comes to its end.
+        add(client, *data.draw(st.lists(text, max_size=limit - 1)))
+
+    assert len(seen) == len(set(seen))
+    assert there <= set(seen)
+
+
+# Filters
+
+
+def test_a_list_has_only_the_todos_in_the_state_that_is_asked_for(
+    client: FlaskClient, todos: list[Any]
+) -> None:
+    completed = [todo for todo in todos if todo["completed"]]
+    incomplete = [todo for todo in todos if not todo["completed"]]
+
+    assert client.get("/api/todos?status=completed").get_json() == completed
+    assert client.get("/api/todos?status=incomplete").get_json() == incomplete
+    assert (
+        list(chain.from_iterable(pages(client, "/api/todos?status=completed&limit=1"))) == completed
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "detail"),
+    [
+        ("status=done", "status", "status must be one of: completed, incomplete"),
+        ("sort_by=title", "sort_by", "sort_by must be one of: id, created_at, "),
+        ("order=up", "order", "order must be one of: asc, desc"),
+        ("limit=0", "limit", "limit must be a whole number from 1 to 1000"),
+        ("limit=1001", "limit", "limit must be a whole number from 1 to 1000"),
+        ("limit=", "limit", "limit must be"),
+        ("limit=+5", "limit", "limit must be"),
+        ("limit=1_0", "limit", "limit must be"),
+        ("limit=\u0665", "limit", "limit must be"),
+        ("limit=1e2", "limit", "limit must be"),
+        ("offset=-1", "offset", "offset must be a whole number from 0 to 2147483647"),
+        ("offset=2147483648", "offset", "offset must be"),
+        (f"offset={10**30}", "offset", "offset must be"),
+        ("count=yes", "count", "count must be true or false"),
+        ("search=" + "x" * 201, "search", "search must not exceed 200 characters"),
+        ("search=" + "x" * 10_000, "search", "search must not exceed 200 characters"),
+    ],
+)
+def test_a_bad_value_is_refused_by_the_name_of_its_parameter(
+    client: FlaskClient, query: str, field: str, detail: str
+) -> None:
+    response = client.get(f"/api/todos?{query}")
+
+    assert response.status_code == 400
+    assert response.get_json()["detail"].startswith(detail)
+    assert list(response.get_json()["errors"]) == [field]
+
+
+# Search
+
+
+@pytest.mark.parametrize(
+    ("search", "description", "found"),
+    [
+        ("gro mil", "Buy groceries and milk", True),
+        ("MILK  buy", "Buy groceries and milk", True),
+        ("milk", "Buy groceries", False),
+        ("gro milk", "Buy groceries", False),
+        ("rocer", "Buy groceries", False),
+        ("groceriess", "Buy groceries", False),
+        ("milk", "Buy (organic) milk/bread", True),
+        ("bread", "milk/bread", True),
+        ("мол", "Купить Молоко", True),
+        ("ОДΌΣ", "οδός", False),
+        ("ΟΔΌΣ", "οδός", True),
+        ("κοσ", "κοσμος", True),
+        ("κος", "ΚΟΣΜΟΣ", True),
+        ("\x1c", "Buy milk", True),
+        ("buy\x1cmilk", "Buy milk", True),
+        ("émile", "Call ÉMILE", True),
+        ("牛奶", "我要买牛奶", True),
+        ("हिन्", "हिन्दी सीखो", True),
+        ("🎉", "party🎉", True),
+        ("🎉", "party", False),
+        ("50%", "Save 50% today", True),
+        ("%", "Save 50% today", True),
+        ("%", "Save 50 today", False),
+        ("_", "Save 50 today", False),
+        ("'", "don't", True),
+        ("'", "dont", False),
+        (":*", "Buy milk", False),
+        (":*", "a :* b", True),
+        ("!", "Buy milk", False),
+        ("!milk", "Buy milk", False),
+        ("buy & !milk | (", "Buy milk", False),
+        ("\\", "C:\\temp", True),
+        ("it\\'s", "it\\'s", True),
+        ("", "Buy milk", True),
+        ("   ", "Buy milk", True),
+        ("buy\tmilk\u3000", "Buy milk", True),
+        ("\0", "Buy milk", True),
+    ],
+)
+def test_a_search_finds_todos_with_every_word_by_its_beginning(
+    client: FlaskClient, search: str, description: str, found: bool
+) -> None:
+    add(client, description)
+
+    response = client.get("/api/todos", query_string={"search": search})
+
+    assert descriptions(response) == ([description] if found else [])
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=200)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(TEXT)
+@example("\\" * 200)
+@example("'" * 200)
+@example("ΐ" * 200)
+@example("\u0130\u1e9e\ufb03")
+def test_whatever_is_searched_for_is_no_error_and_a_todo_is_found_by_its_own_text(
+    client: FlaskClient, sql: Sql, text: str
+) -> None:
+    sql("TRUNCATE todos")
+    if text.strip():
+        add(client, text)
+
+    response = client.get("/api/todos", query_string={"search": text})
+
+    assert descriptions(response) == ([text] if text.strip() else [])
+
+
+def test_a_search_combines_with_everything_else(client: FlaskClient, todos: list[Any]) -> None:
+    matching = [todo for todo in todos if todo["description"] == "todo 2" and not todo["completed"]]
+    query = "/api/todos?search=2+tod&status=incomplete&sort_by=updated_at&order=desc&count=true"
+
+    response = client.get(f"{query}&limit=1")
+
+    expected = sorted(matching, key=lambda todo: (todo["updated_at"], todo["id"]), reverse=True)
+    assert len(expected) > 1
+    assert response.headers["X-Total-Count"] == str(len(expected))
+    assert list(chain.from_iterable(pages(client, f"{query}&limit=1"))) == expected
+
+
+# Count and HEAD
+
+
+def test_the_count_is_that_of_the_whole_list(client: FlaskClient, todos: list[Any]) -> None:
+    def count(query: str) -> str:
+        return client.get(f"/api/todos?count=true&{query}").headers["X-Total-Count"]
+
+    assert count("") == "12"
+    assert count("limit=2&offset=11") == "12"
+    assert count("status=completed&limit=1") == "4"
+    assert count("search=nothing") == "0"
+    assert count(f"limit=1&cursor={cursor_of(client.get('/api/todos?limit=9'))}") == "12"
+
+
+def test_without_being_asked_for_there_is_no_count(client: FlaskClient) -> None:
+    assert "X-Total-Count" not in client.get("/api/todos").headers
+    assert "X-Total-Count" not in client.get("/api/todos?count=false").headers
+
+
+def test_head_answers_like_get_but_reads_no_rows(
+    client: FlaskClient, app: Flask, todos: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def read_batch(listing: lists.Listing, size: int) -> lists.Batch:
+        sizes.append(size)
+        return read(listing, size)
+
+    read = lists.read_batch
+    monkeypatch.setattr(lists, "read_batch", read_batch)
+
+    response = client.head("/api/todos?count=true")
+
+    assert (response.status_code, response.data) == (200, b"")
+    assert response.mimetype == "application/json"
+    assert response.headers["X-Total-Count"] == "12"
+    assert "Content-Length" not in response.headers
+    assert sizes == [0]
+    with app.app_context():
+        assert read(lists.Listing(), 0) == lists.Batch(b"", None, None)
+    assert client.head("/api/todos?limit=0").status_code == 400
+
+
+# Streaming
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists, "BATCH_SIZE", 5)
+
+
+@pytest.mark.usefixtures("small_batches")
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("sort_by", SORTS)
+def test_a_list_of_many_batches_is_whole_and_in_order(
+    client: FlaskClient, todos: list[Any], sort_by: str, order: str
+) -> None:
+    whole = client.get(f"/api/todos?sort_by={sort_by}&order={order}&limit=1000").get_json()
+
+    assert len(whole) == 12
+    assert client.get(f"/api/todos?sort_by={sort_by}&order={order}").get_json() == whole
+    rest = client.get(f"/api/todos?sort_by={sort_by}&order={order}&offset=3&count=true")
+    assert rest.get_json() == whole[3:]
+    assert rest.headers["X-Total-Count"] == "12"
+
+
+@pytest.mark.usefixtures("small_batches", "todos")
+def test_a_list_is_valid_though_all_the_rest_of_it_is_deleted_meanwhile(
+    client: FlaskClient, sql: Sql
+) -> None:
+    response = client.get("/api/todos", buffered=False)
+    body = iter(response.iter_encoded())
+    beginning = next(body)
+    sql("DELETE FROM todos")
+
+    assert [todo["id"] for todo in json.loads(beginning + b"".join(body))] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.usefixtures("small_batches", "todos")
+def test_a_list_has_what_was_there_all_the_time_exactly_once(client: FlaskClient, sql: Sql) -> None:
+    response = client.get("/api/todos", buffered=False)
+    body = iter(response.iter_encoded())
+    beginning = next(body)
+    sql("DELETE FROM todos WHERE id IN (2, 7)")
+    sql("INSERT INTO todos (description) SELECT 'new' FROM generate_series(1, 20)")
+    sql("UPDATE todos SET completed = true, updated_at = now()")
+
+    found = [todo["id"] for todo in json.loads(beginning + b"".join(body))]
+    assert found == [1, 2, 3, 4, 5, 6, *range(8, 33)]
+
+
+@pytest.mark.usefixtures("small_batches", "todos")
+def test_no_connection_is_held_between_two_batches(client: FlaskClient, app: Flask) -> None:
+    response = client.get("/api/todos", buffered=False)
+    next(iter(response.iter_encoded()))
+
+    with app.app_context():
+        assert db.engine.pool.checkedout() == 0
+    response.close()
+
+
+@pytest.mark.usefixtures("small_batches", "todos")
+def test_a_database_that_fails_halfway_breaks_the_answer_off(
+    client: FlaskClient, sql: Sql, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = client.get("/api/todos", buffered=False)
+    body = iter(response.iter_encoded())
+    beginning = next(body)
+    sql("ALTER TABLE todos RENAME TO elsewhere")
+
+    with pytest.raises(ConnectionResetError):
+        next(body)
+    sql("ALTER TABLE elsewhere RENAME TO todos")
+    assert not beginning.endswith(b"]")
+    (record,) = caplog.records
+    assert record.message.startswith("A list was cut off. Database: relation")
+
+
+# Many at once
+
+
+def test_all_completed_todos_are_deleted_and_no_others(
+    client: FlaskClient, todos: list[Any]
+) -> None:
+    response = client.delete("/api/todos?status=completed")
+
+    assert (response.status_code, response.get_json()) == (200, {"deleted": 4})
+    left = [todo for todo in todos if not todo["completed"]]
+    assert client.get("/api/todos").get_json() == left
+    assert client.delete("/api/todos?status=completed").get_json() == {"deleted": 0}
+
+
+def test_all_incomplete_todos_are_completed_and_no_others(
+    client: FlaskClient, todos: list[Any]
+) -> None:
+    response = client.patch("/api/todos?status=incomplete", json={"completed": True})
+
+    assert (response.status_code, response.get_json()) == (200, {"updated": 8})
+    after = client.get("/api/todos").get_json()
+    assert {todo["completed"] for todo in after} == {True}
+    for todo, before in zip(after, todos, strict=True):
+        changed = not before["completed"]
+        assert (todo["updated_at"] > before["updated_at"]) is changed
+        assert todo["created_at"] == before["created_at"]
+
+
+def test_a_search_narrows_what_is_changed_or_deleted(client: FlaskClient, todos: list[Any]) -> None:
+    patch = client.patch("/api/todos?status=incomplete&search=tod+2", json={"completed": True})
+    assert patch.get_json() == {"updated": 2}
+
+    delete = client.delete("/api/todos?status=completed&search=2")
+    assert delete.get_json() == {"deleted": 3}
+    assert len(client.get("/api/todos").get_json()) == 9
+
+
+@pytest.mark.parametrize("query", ["", "?status=", "?status=all", "?search=x", "?Status=completed"])
+@pytest.mark.parametrize("method", ["DELETE", "PATCH"])
+def test_without_a_status_nothing_is_changed(
+    client: FlaskClient, todos: list[Any], method: str, query: str
+) -> None:
+    body = {"completed": True} if method == "PATCH" else None
+
+    response = client.open(f"/api/todos{query}", method=method, json=body)
+
+    assert response.status_code == 400
+    assert "status" in response.get_json()["errors"]
+    assert client.get("/api/todos").get_json() == todos
+
+
+@pytest.mark.parametrize(
+    "narrowing", ["search=", "search=%20", "search=%00%09", "limit=1", "offset=5", "cursor=x"]
+)
+@pytest.mark.parametrize("method", ["DELETE", "PATCH"])
+def test_what_only_seems_to_narrow_a_change_is_refused(
+    client: FlaskClient, todos: list[Any], method: str, narrowing: str
+) -> None:
+    body = {"completed": True} if method == "PATCH" else None
+
+    response = client.open(f"/api/todos?status=incomplete&{narrowing}", method=method, json=body)
+
+    assert response.status_code == 400
+    assert list(response.get_json()["errors"]) == [narrowing.partition("=")[0]]
+    assert client.get("/api/todos").get_json() == todos
+
+
+@pytest.mark.parametrize("body", [{}, {"completed": None}, {"completed": 1}, {"description": "x"}])
+def test_a_change_of_many_must_say_whether_they_are_completed(
+    client: FlaskClient, todos: list[Any], body: dict[str, Any]
+) -> None:
+    response = client.patch("/api/todos?status=incomplete", json=body)
+
+    assert response.status_code == 400
+    assert response.get_json()["errors"] == {"completed": ["completed must be true or false"]}
+    assert client.get("/api/todos").get_json() == todos

@@ -1,0 +1,54 @@
+"""What a request may say."""
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from marshmallow import ValidationError
+
+from todoapp.todos.schemas import TodoCreateSchema, TodoUpdateSchema
+
+ANY_TEXT = st.text(st.characters(), max_size=600)  # surrogates and NUL among them
+
+
+@settings(deadline=None)
+@given(ANY_TEXT)
+@example("\0")
+@example("\ud800")
+@example("\x1f\u2003\u3000")
+@example("😀" * 500)
+@example("😀" * 501)
+def test_a_description_is_taken_as_it_is_or_refused_by_name(description: str) -> None:
+    try:
+        fields = TodoCreateSchema().load({"description": description})
+    except ValidationError as error:
+        assert list(error.messages) == ["description"]
+        assert (
+            not description.strip()
+            or len(description) > 500
+            or "\0" in description
+            or any(0xD800 <= ord(character) <= 0xDFFF for character in description)
+        )
+    else:
+        assert fields["description"] == description
+        assert description.strip()
+        assert len(description) <= 500
+        description.encode()
+
+
+@pytest.mark.parametrize("value", [1, 0, "true", "yes", "", 1.0, [], {}])
+@pytest.mark.parametrize("schema", [TodoCreateSchema, TodoUpdateSchema])
+def test_what_merely_resembles_a_boolean_is_refused(schema: type, value: object) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        schema().load({"description": "Buy groceries", "completed": value})
+
+    assert refusal.value.messages == {"completed": ["completed must be true or false"]}
+
+
+def test_every_wrong_field_is_named_at_once() -> None:
+    with pytest.raises(ValidationError) as refusal:
+        TodoUpdateSchema().load({"description": 7, "completed": 7})
+
+    assert refusal.value.messages == {
+        "description": ["description must be a string"],
+        "completed": ["completed must be true or false"],
+    }

@@ -1,0 +1,1 @@
+"""Migrations, statements, locks and backups, on a real PostgreSQL."""

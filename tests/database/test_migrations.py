@@ -1,0 +1,444 @@
+"""The migrations, up and down, and the databases that were there before them."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import alembic.command
+import flask_migrate
+import psycopg2
+import pytest
+from alembic.util import CommandError
+from flask import Flask
+from sqlalchemy import make_url
+
+from dev.postgres import Postgres
+from tests.support.waiting import wait_until
+from todoapp.extensions import migrate
+
+FLASK = Path(sys.executable).with_name("flask")
+ROOT = Path(__file__).parents[2]
+
+PREDECESSORS_TABLE = """
+CREATE TABLE todos (
+    id serial NOT NULL CONSTRAINT pk_todos_id PRIMARY KEY,
+    description varchar(500) NOT NULL,
+    completed boolean NOT NULL DEFAULT false,
+    created_at timestamp without time zone NOT NULL DEFAULT now(),
+    updated_at timestamp without time zone NOT NULL DEFAULT now()
+);
+CREATE INDEX ix_todos_id ON todos (id);
+"""
+PREDECESSORS_REVISION = """
+CREATE TABLE alembic_version (version_num varchar(32) NOT NULL PRIMARY KEY);
+INSERT INTO alembic_version VALUES ('001');
+"""
+ROWS = """
+INSERT INTO todos (description, completed, created_at, updated_at) VALUES
+    ('Buy groceries', false, '2025-12-28 10:00:00.123456', '2025-12-28 10:00:00.123456'),
+    ('   ', false, '2025-06-28 10:00:00', '2025-06-29 10:00:00'),
+    ('', true, '2025-03-30 01:30:00', '2025-03-30 02:30:00'),
+    ('Delete me', false, '2025-12-28 10:00:00', '2025-12-28 10:00:00');
+DELETE FROM todos WHERE id = 4;
+"""
+
+
+class Database:
+    """A database, and the `flask db` commands on it as an operator types them."""
+
+    def __init__(self, postgres: Postgres, url: str) -> None:
+        self.postgres = postgres
+        self.name = make_url(url).database
+        self.environ = {"DATABASE_URL": url, "PATH": os.environ["PATH"]}
+
+    def sql(self, statement: str) -> list[tuple]:
+        return self.postgres.execute(statement, self.name)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [FLASK, "db", *arguments],
+            cwd=ROOT,
+            env=self.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def flask_db(self, *arguments: str) -> str:
+        """Return what the command printed."""
+        process = self.start(*arguments)
+        stdout, stderr = process.communicate(timeout=60)
+        assert process.returncode == 0, stderr
+        return stdout
+
+    def refusal(self, *arguments: str) -> str:
+        """Return the one line with which the command failed."""
+        process = self.start(*arguments)
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode == 1, stderr
+        assert "Traceback" not in stderr
+        (line,) = [line for line in stderr.splitlines() if not line.startswith("INFO")]
+        return line
+
+    def revision(self) -> str | None:
+        """Return the revision that the database says it has."""
+        if self.sql("SELECT to_regclass('alembic_version')") == [(None,)]:
+            return None
+        rows = self.sql("SELECT version_num FROM alembic_version")
+        return rows[0][0] if rows else None
+
+    def columns(self) -> dict[str, tuple]:
+        return {
+            name: rest
+            for name, *rest in self.sql(
+                "SELECT column_name, data_type, character_maximum_length, is_nullable,"
+                " column_default FROM information_schema.columns WHERE table_name = 'todos'"
+            )
+        }
+
+    def indexes_and_constraints(self) -> set[str]:
+        rows = self.sql(
+            "SELECT indexname FROM pg_indexes WHERE tablename = 'todos'"
+            " UNION SELECT conname FROM pg_constraint"
+            " WHERE conrelid = 'todos'::regclass AND contype <> 'n'"
+        )
+        return {name for (name,) in rows}
+
+
+@pytest.fixture
+def database(postgres: Postgres, empty_database: str) -> Database:
+    return Database(postgres, empty_database)
+
+
+HEAD = "004"
+TABLE_001 = {
+    "id": ["integer", None, "NO", "nextval('todos_id_seq'::regclass)"],
+    "description": ["character varying", 500, "NO", None],
+    "completed": ["boolean", None, "NO", "false"],
+    "created_at": ["timestamp without time zone", None, "NO", "now()"],
+    "updated_at": ["timestamp without time zone", None, "NO", "now()"],
+}
+TABLE_002 = {
+    **TABLE_001,
+    "created_at": ["timestamp with time zone", None, "NO", "now()"],
+    "updated_at": ["timestamp with time zone", None, "NO", "now()"],
+}
+TABLE_003 = {**TABLE_002, "json": ["text", None, "NO", None]}
+
+
+@pytest.mark.slow
+def test_each_migration_goes_up_and_down(database: Database) -> None:
+    database.flask_db("upgrade", "001")
+    assert database.columns() == TABLE_001
+    assert database.indexes_and_constraints() == {"pk_todos_id", "ix_todos_id"}
+
+    database.flask_db("upgrade", "002")
+    assert database.columns() == TABLE_002
+    assert database.indexes_and_constraints() == {"pk_todos_id", "ck_todos_description_not_empty"}
+
+    database.flask_db("upgrade", "003")
+    assert database.columns() == TABLE_003
+
+    database.flask_db("upgrade", "004")
+    assert database.columns() == TABLE_003
+    assert database.indexes_and_constraints() == {
+        *("pk_todos_id", "ck_todos_description_not_empty"),
+        *("ix_todos_created_at", "ix_todos_description", "ix_todos_words"),
+    }
+
+    database.flask_db("downgrade", "002")
+    assert database.columns() == TABLE_002
+    assert database.indexes_and_constraints() == {"pk_todos_id", "ck_todos_description_not_empty"}
+    assert database.sql("SELECT 1 FROM pg_proc WHERE proname LIKE 'todo%'") == []
+
+    database.flask_db("downgrade", "001")
+    assert database.columns() == TABLE_001
+    assert database.indexes_and_constraints() == {"pk_todos_id", "ix_todos_id"}
+
+    database.flask_db("downgrade", "base")
+    assert database.columns() == {}
+
+
+def test_the_models_are_what_the_migrations_make(database: Database) -> None:
+    assert database.flask_db("current") == ""
+    database.flask_db("upgrade")
+
+    assert "No new upgrade operations detected" in database.flask_db("check")
+    assert database.flask_db("current") == f"{HEAD} (head)\n"
+    assert database.flask_db("history").startswith(f"003 -> {HEAD} (head)")
+
+
+def test_an_upgrade_at_the_head_changes_nothing(database: Database) -> None:
+    database.flask_db("upgrade")
+    database.sql("INSERT INTO todos (description) VALUES ('Buy groceries')")
+
+    database.flask_db("upgrade")
+
+    assert database.sql("SELECT id FROM todos") == [(1,)]
+
+
+def test_a_row_inserted_with_plain_sql_is_a_whole_row(database: Database) -> None:
+    database.flask_db("upgrade")
+
+    database.sql("INSERT INTO todos (description) VALUES ('Buy groceries')")
+
+    assert database.sql(
+        "SELECT id, completed, created_at = updated_at, now() - created_at < '1 minute' FROM todos"
+    ) == [(1, False, True, True)]
+
+
+def test_the_database_itself_refuses_an_empty_description(database: Database) -> None:
+    database.flask_db("upgrade")
+
+    with pytest.raises(psycopg2.errors.CheckViolation):
+        database.sql("INSERT INTO todos (description) VALUES ('')")
+
+
+@pytest.mark.parametrize("time_zone", ["UTC", "Asia/Kathmandu", "America/New_York"])
+@pytest.mark.parametrize("version_table", [PREDECESSORS_REVISION, ""], ids=["versioned", "by hand"])
+def test_the_predecessors_database_is_taken_over_as_it_is(
+    database: Database,
+    make_app: Callable[..., Flask],
+    version_table: str,
+    time_zone: str,
+) -> None:
+    # As an operator would set it, and stronger than the server's.
+    database.environ["DATABASE_URL"] += f"&options=-c%20timezone%3D{time_zone}"
+    database.sql(PREDECESSORS_TABLE + version_table + ROWS)
+
+    database.flask_db("upgrade")
+
+    assert database.revision() == HEAD
+    assert database.columns() == TABLE_003
+    client = make_app(DATABASE_URL=database.environ["DATABASE_URL"]).test_client()
+    assert client.get("/api/todos").get_json() == [
+        {
+            "id": 1,
+            "description": "Buy groceries",
+            "completed": False,
+            "created_at": "2025-12-28T10:00:00.123456Z",
+            "updated_at": "2025-12-28T10:00:00.123456Z",
+        },
+        {
+            "id": 2,
+            "description": "   ",
+            "completed": False,
+            "created_at": "2025-06-28T10:00:00.000000Z",
+            "updated_at": "2025-06-29T10:00:00.000000Z",
+        },
+        {
+            "id": 3,
+            "description": " ",
+            "completed": True,
+            "created_at": "2025-03-30T01:30:00.000000Z",
+            "updated_at": "2025-03-30T02:30:00.000000Z",
+        },
+    ]
+    for todo_id in (2, 3):
+        completion = client.patch(f"/api/todos/{todo_id}", json={"completed": True})
+        assert completion.status_code == 200
+        assert client.delete(f"/api/todos/{todo_id}").status_code == 204
+    assert client.post("/api/todos", json={"description": "x"}).get_json()["id"] == 5
+
+
+def test_ids_go_on_after_the_highest_one_where_rows_came_without_the_sequence(
+    database: Database,
+) -> None:
+    database.sql(PREDECESSORS_TABLE + "INSERT INTO todos (id, description) VALUES (41, 'x')")
+
+    database.flask_db("upgrade")
+
+    assert database.sql("INSERT INTO todos (description) VALUES ('y') RETURNING id") == [(42,)]
+
+
+def test_a_table_made_by_hand_may_lack_the_second_index_and_name_its_key_otherwise(
+    database: Database,
+) -> None:
+    database.sql(PREDECESSORS_TABLE + ROWS)
+    database.sql("DROP INDEX ix_todos_id; ALTER INDEX pk_todos_id RENAME TO todos_pkey")
+
+    database.flask_db("upgrade")
+
+    assert database.columns() == TABLE_003
+
+
+def test_a_migration_that_fails_halfway_changes_nothing(database: Database) -> None:
+    database.sql(PREDECESSORS_TABLE + PREDECESSORS_REVISION + ROWS)
+    database.sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE 'not today'; END $$;"
+        "CREATE TRIGGER refuse BEFORE UPDATE ON todos FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+
+    refusal = database.refusal("upgrade")
+
+    assert refusal.endswith("The migration was not applied. The database says: not today")
+    assert database.columns() == TABLE_001
+    assert database.indexes_and_constraints() == {"pk_todos_id", "ix_todos_id"}
+    assert database.revision() == "001"
+
+
+def test_a_role_without_the_right_to_migrate_is_told_so_in_one_line(
+    database: Database, as_guest: Callable[[str], str]
+) -> None:
+    database.sql("CREATE TABLE todos ()")
+    database.environ["DATABASE_URL"] = as_guest(database.environ["DATABASE_URL"])
+
+    assert "permission denied" in database.refusal("upgrade")
+
+
+def test_a_version_without_its_table_is_told_in_one_line(database: Database) -> None:
+    database.sql(PREDECESSORS_REVISION)
+
+    assert "table todos is not there" in database.refusal("upgrade")
+
+
+def test_an_upgrade_within_a_process_leaves_no_lock_behind(
+    database: Database, make_app: Callable[..., Flask]
+) -> None:
+    with make_app(DATABASE_URL=database.environ["DATABASE_URL"]).app_context():
+        flask_migrate.upgrade()
+
+        assert database.sql(
+            "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database"
+            " WHERE locktype = 'advisory' AND datname = current_database()"
+        ) == [(0,)]
+
+
+def test_the_way_back_keeps_every_instant(database: Database) -> None:
+    database.environ["DATABASE_URL"] += "&options=-c%20timezone%3DAsia/Kathmandu"
+    database.sql(PREDECESSORS_TABLE + PREDECESSORS_REVISION + ROWS)
+    before = database.sql("SELECT id, created_at, updated_at FROM todos")
+
+    database.flask_db("upgrade")
+    database.flask_db("downgrade", "001")
+
+    assert database.sql("SELECT id, created_at, updated_at FROM todos") == before
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ("ALTER TABLE todos ADD priority integer", "priority"),
+        ("ALTER TABLE todos DROP completed", "completed"),
+        ("ALTER TABLE todos ALTER description TYPE text", "description"),
+        ("ALTER TABLE todos ALTER description TYPE varchar(100)", "description"),
+        ("ALTER TABLE todos ALTER id TYPE bigint", "id"),
+        ("ALTER TABLE todos ALTER id DROP DEFAULT", "id"),
+        ("ALTER TABLE todos ALTER completed DROP NOT NULL", "completed"),
+        ("ALTER TABLE todos ALTER completed SET DEFAULT true", "completed"),
+        ("ALTER TABLE todos ALTER created_at TYPE timestamptz", "created_at"),
+        ("ALTER TABLE todos DROP CONSTRAINT pk_todos_id", "its primary key"),
+        ("ALTER SEQUENCE todos_id_seq OWNED BY NONE", "the sequence of its ids"),
+        ("ALTER TABLE todos ADD CONSTRAINT short CHECK (length(description) < 50)", "short"),
+        ("CREATE UNIQUE INDEX once ON todos (description)", "once"),
+        ("ALTER TABLE todos ADD CONSTRAINT own FOREIGN KEY (id) REFERENCES todos", "own"),
+    ],
+)
+@pytest.mark.parametrize("version_table", [PREDECESSORS_REVISION, ""], ids=["versioned", "by hand"])
+def test_a_table_of_any_other_shape_stops_the_upgrade_and_nothing_is_changed(
+    database: Database,
+    make_app: Callable[..., Flask],
+    version_table: str,
+    change: str,
+    difference: str,
+) -> None:
+    database.sql(PREDECESSORS_TABLE + version_table + ROWS + change)
+    before = (database.columns(), database.sql("SELECT * FROM todos"))
+
+    with (
+        make_app(DATABASE_URL=database.environ["DATABASE_URL"]).app_context(),
+        pytest.raises(CommandError, match=rf"todos.* differs in {re.escape(difference)}\."),
+    ):
+        alembic.command.upgrade(migrate.get_config(), "head")
+
+    assert (database.columns(), database.sql("SELECT * FROM todos")) == before
+    assert database.revision() == ("001" if version_table else None)
+
+
+def test_two_upgrades_at_the_same_moment_take_turns_and_both_succeed(database: Database) -> None:
+    database.sql(PREDECESSORS_TABLE + ROWS)
+    # However long it takes: neither may give up for the timeouts of its connection.
+    database.environ["DATABASE_URL"] += (
+        "&options=-c%20lock_timeout%3D50ms%20-c%20statement_timeout%3D50ms"
+    )
+    with psycopg2.connect(database.postgres.url(database.name)) as third:
+        third.cursor().execute("SELECT pg_advisory_xact_lock(hashtext('todoapp migrations'))")
+        upgrades = [database.start("upgrade") for _ in range(2)]
+        wait_until(
+            lambda: (
+                database.sql(
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                    " AND application_name = 'todoapp' AND query = 'COMMIT'"
+                )
+                == [(2,)]
+            )
+        )
+        assert database.columns() == TABLE_001
+    third.close()
+
+    results = [(upgrade.communicate(timeout=60)[1], upgrade.returncode) for upgrade in upgrades]
+    assert [status for _, status in results] == [0, 0], results
+    assert all("Another migration is running" in stderr for stderr, _ in results)
+    assert database.columns() == TABLE_003
+
+
+def test_a_migration_that_does_not_get_its_lock_gives_up_and_changes_nothing(
+    database: Database,
+) -> None:
+    database.sql(PREDECESSORS_TABLE + PREDECESSORS_REVISION)
+    with psycopg2.connect(database.environ["DATABASE_URL"]) as other:
+        other.cursor().execute("SELECT * FROM todos")
+        refusal = database.refusal("upgrade")
+    other.close()
+
+    assert "The migration was not applied" in refusal
+    assert "lock timeout" in refusal
+    assert database.columns() == TABLE_001
+
+
+def test_a_table_of_another_shape_is_told_in_one_line(database: Database) -> None:
+    database.sql("CREATE TABLE todos (id serial PRIMARY KEY)")
+
+    assert "it differs in completed, created_at, description" in database.refusal("upgrade")
+
+
+def test_indexes_are_built_while_others_write_and_an_interrupted_build_is_done_again(
+    database: Database,
+) -> None:
+    def invalid_indexes() -> list[tuple]:
+        return database.sql("SELECT FROM pg_index WHERE NOT indisvalid")
+
+    database.flask_db("upgrade", "003")
+    with psycopg2.connect(database.environ["DATABASE_URL"]) as other:
+        other.cursor().execute("INSERT INTO todos (description) VALUES ('not committed yet')")
+        upgrade = database.start("upgrade")
+        wait_until(invalid_indexes)
+        database.sql("INSERT INTO todos (description) VALUES ('meanwhile')")
+        upgrade.kill()
+        upgrade.communicate()
+        database.sql(
+            "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query LIKE 'CREATE INDEX%'"
+        )
+    other.close()
+    assert invalid_indexes()
+    assert database.revision() == "003"
+
+    database.flask_db("upgrade")
+
+    assert not invalid_indexes()
+    assert database.revision() == HEAD
+    assert database.sql("SELECT count(*) FROM todos") == [(2,)]
+
+
+def test_without_a_database_the_command_says_so_in_one_line(database: Database) -> None:
+    database.environ["DATABASE_URL"] = "postgresql://ann:s3cret@127.0.0.1:1/todos"
+
+    refusal = database.refusal("upgrade")
+
+    assert "Connection refused" in refusal
+    assert "s3cret" not in refusal

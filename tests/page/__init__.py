@@ -1,0 +1,1 @@
+"""The page at `/`, as the server sends it."""

@@ -1,1 +1,0 @@
-"""The real web process, and `make run`, as their users start them."""

@@ -1,0 +1,1 @@
+"""Every fault, under load: database, network, worker, proxy, slow clients."""

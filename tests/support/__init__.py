@@ -1,0 +1,1 @@
+"""Helpers: they start processes, send raw requests, and wait."""

@@ -1,0 +1,1 @@
+"""Access to PostgreSQL. Knows nothing about todos or HTTP."""

@@ -1,0 +1,84 @@
+"""Readiness of the database, checked before the web process listens."""
+
+import sys
+import threading
+import time
+
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask
+from sqlalchemy import URL, text
+from sqlalchemy.exc import DBAPIError
+
+from todoapp.extensions import db, migrate
+
+from .errors import reason
+
+TIMEOUT_SECONDS = 3.5
+"""How long the database may take to answer: with the start of Python, less than 5 seconds. If
+DATABASE_URL names several hosts, each host before the last may also take a connect timeout."""
+
+RETRY_SECONDS = 0.2
+
+
+def check_database(app: Flask) -> None:
+    """Check that the database answers, is encoded in UTF-8, and has the newest schema.
+
+    Leaves no connection open, so the process may fork. If the check fails, the process exits with
+    one line that names the database, the problem and what to do.
+    """
+    with app.app_context():
+        name = _display_name(db.engine.url)
+        other_hosts = str(db.engine.url.query.get("host", "")).count(",")
+    check = _Check(app)
+    check.start()
+    check.join(TIMEOUT_SECONDS + other_hosts * app.config["CONNECT_TIMEOUT"])
+    if check.revisions is None:
+        sys.exit(
+            f"Cannot start: the database {name} cannot be used ({check.reason}). "
+            "Check DATABASE_URL, and that PostgreSQL is running and accepts this connection."
+        )
+    if check.encoding != "UTF8":
+        sys.exit(
+            f"Cannot start: the database {name} is encoded in {check.encoding}, which lacks many "
+            "characters. Create a database with ENCODING 'UTF8'."
+        )
+    migrations = ScriptDirectory(migrate.directory)
+    expected = set(migrations.get_heads())
+    if check.revisions != expected:
+        known = {script.revision for script in migrations.walk_revisions()}
+        newer = not check.revisions <= known
+        sys.exit(
+            f"Cannot start: the schema of the database {name} is at revision "
+            f"{', '.join(check.revisions) or 'none'}, the code at {', '.join(expected)}. "
+            + ("Deploy the code that has this revision." if newer else "Run `flask db upgrade`.")
+        )
+
+
+def _display_name(url: URL) -> str:
+    host = url.host or url.query.get("host") or "localhost"
+    return f"{host}:{url.port or url.query.get('port') or 5432}/{url.database}"
+
+
+class _Check(threading.Thread):
+    """Reads the encoding and the revisions, retrying. A thread, because a host may never answer."""
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__(daemon=True)
+        self.app = app
+        self.revisions: set[str] | None = None
+        self.encoding: str | None = None
+        self.reason = "no response"
+
+    def run(self) -> None:
+        with self.app.app_context():
+            while self.revisions is None:
+                try:
+                    with db.engine.connect() as connection:
+                        context = MigrationContext.configure(connection)
+                        self.encoding = connection.scalar(text("SHOW server_encoding"))
+                        self.revisions = set(context.get_current_heads())
+                except DBAPIError as error:
+                    self.reason = reason(error.orig)
+                    time.sleep(RETRY_SECONDS)
+            db.engine.dispose()

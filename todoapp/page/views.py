@@ -1,0 +1,78 @@
+"""The todo page at `/`, and its files under `/static/`."""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from mimetypes import MimeTypes
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, abort, render_template, url_for
+
+from todoapp.extensions import compress
+from todoapp.todos.models import DESCRIPTION_LENGTH
+from todoapp.web.conditional import not_modified_or
+
+# Python's own table: a machine's table may map .js to text/plain, which browsers do not run.
+TYPES = MimeTypes()
+
+# RFC 8246: not revalidated even on reload.
+FOREVER = "public, max-age=31536000, immutable"
+REVALIDATE = "no-cache"
+
+
+def init_app(app: Flask) -> None:
+    """Add the routes of the page and its files."""
+    # Read once: the content of a versioned URL never changes, not even while a deployment replaces
+    # the files.
+    files = read(Path(__file__).with_name("static"))
+    current = version_of(files)
+    modules = sorted(name for name in files if name.endswith(".js") and name != "docs.js")
+
+    @app.url_defaults
+    def add_version(endpoint: str, values: dict[str, Any]) -> None:
+        if endpoint == "static":
+            values.setdefault("version", current)
+
+    @app.get("/")
+    @compress.compressed()
+    def page() -> Response:
+        """Serve the page."""
+        response = Response(render_template("page.html", length=DESCRIPTION_LENGTH))
+        # Load all modules at once, not one after the other as they import each other.
+        urls = (url_for("static", filename=name) for name in modules)
+        response.headers["Link"] = ", ".join(f"<{url}>; rel=modulepreload" for url in urls)
+        return conditional(response, REVALIDATE)
+
+    @app.get("/static/<version>/<path:filename>")
+    @compress.compressed()
+    def static(version: str, filename: str) -> Response:
+        """Serve a file. During a deployment, a page of another release gets this release's file."""
+        if filename not in files:
+            abort(404)
+        media_type, _ = TYPES.guess_type(filename)
+        response = Response(files[filename], mimetype=media_type or "application/octet-stream")
+        return conditional(response, FOREVER if version == current else REVALIDATE)
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    """Return the files in `folder` by their relative names."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def version_of(files: Mapping[str, bytes]) -> str:
+    """Return a version that changes whenever one of the files does.
+
+    All files share it, because a module imports the others by relative URLs.
+    """
+    return blake2b(repr(sorted(files.items())).encode(), digest_size=5).hexdigest()
+
+
+def conditional(response: Response, cache_control: str) -> Response:
+    """Add an ETag and `Cache-Control`; return 304 if the client has this version."""
+    # Weak: compressed and uncompressed responses share it.
+    response.add_etag(weak=True)
+    return not_modified_or(response, cache_control)

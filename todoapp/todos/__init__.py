@@ -1,0 +1,1 @@
+"""The feature: everything about todos, from the table to the routes and the commands."""

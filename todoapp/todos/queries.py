@@ -1,0 +1,106 @@
+"""Queries: which todos a request selects, keys, and opaque cursors for keyset pagination.
+
+Knows neither SQL nor HTTP.
+"""
+
+from base64 import b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from zlib import crc32
+
+import orjson
+
+MAX_ID = 2**31 - 1
+"""The largest `integer` of PostgreSQL. For a larger number it would scan the whole table."""
+
+MAX_LIMIT = 1000
+SEARCH_LENGTH = 200
+
+TIMESTAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
+"""The format of a timestamp in JSON."""
+
+Status = Literal["completed", "incomplete"]
+SortBy = Literal["id", "created_at", "updated_at", "description"]
+Order = Literal["asc", "desc"]
+Key = tuple[int | str, ...]
+"""The position of a todo in a sorted list: the value it is sorted by, then `id` as a tiebreaker."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The todos with the given status, if any, that contain every word of `search`.
+
+    A word matches from its beginning, in upper or lower case. A character that is neither a letter
+    nor a digit is a word of its own, and so is each Han character: see migration 004.
+    """
+
+    status: Status | None = None
+    search: str = ""
+
+    @property
+    def words(self) -> str:
+        """Return the words of `search`, empty if it has none."""
+        # PostgreSQL's text has no NUL, so no word of a todo has one.
+        return self.search.replace("\0", " ").strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing(Selection):
+    """A sorted and paginated list of the selected todos. Without `limit`, all of them."""
+
+    sort_by: SortBy = "id"
+    order: Order = "asc"
+    after: Key | None = None
+    offset: int = 0
+    limit: int | None = None
+    count: bool = False
+
+
+def key_fields(sort_by: SortBy) -> tuple[str, ...]:
+    """Return the names of the fields that form the key."""
+    return ("id",) if sort_by == "id" else (sort_by, "id")
+
+
+def key(sort_by: SortBy, todo: Mapping[str, Any]) -> Key:
+    """Return the key of a todo.
+
+    Raises:
+        ValueError: no todo can have these values.
+    """
+    return tuple(_value(name, todo[name]) for name in key_fields(sort_by))
+
+
+def _value(name: str, value: Any) -> int | str:
+    match name, value:
+        case "id", int() if type(value) is int and 1 <= value <= MAX_ID:
+            return value
+        case "description", str() if "\0" not in value:
+            return value
+        case "created_at" | "updated_at", str() if datetime.strptime(value, TIMESTAMP):
+            return value
+    raise ValueError(f"no todo has such a {name}")
+
+
+def encode_cursor(listing: Listing, last: Key) -> str:
+    """Return a cursor to what follows the todo with the key `last` in `listing`."""
+    return urlsafe_b64encode(orjson.dumps([_fingerprint(listing), *last])).decode().rstrip("=")
+
+
+def decode_cursor(listing: Listing, cursor: str) -> Key:
+    """Return the key that was passed to `encode_cursor()`.
+
+    Raises:
+        ValueError: the cursor is malformed, or belongs to another query.
+    """
+    padding = "=" * (-len(cursor) % 4)
+    parts = orjson.loads(b64decode(cursor + padding, altchars=b"-_", validate=True))
+    if not isinstance(parts, list) or parts[:1] != [_fingerprint(listing)]:
+        raise ValueError("belongs to another query")
+    return key(listing.sort_by, dict(zip(key_fields(listing.sort_by), parts[1:], strict=True)))
+
+
+def _fingerprint(listing: Listing) -> int:
+    """Return a checksum of the query that a cursor belongs to."""
+    return crc32(repr((listing.status, listing.search, listing.sort_by, listing.order)).encode())

@@ -1,0 +1,183 @@
+"""/api/todos: HTTP in, one call of the service, HTTP out."""
+
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+from flask import Response, request, stream_with_context, url_for
+from flask_smorest import Blueprint
+from werkzeug.urls import iri_to_uri
+
+from todoapp.web.conditional import expected_versions, not_modified_or
+from todoapp.web.errors import abort_stream_on_error, error_response
+from todoapp.web.json_body import JSONBodyParser
+from todoapp.web.openapi import IF_MATCH, IF_NONE_MATCH, headers, reads_headers, responses
+
+from . import lists, service
+from .lists import Batch
+from .queries import Listing, Selection, encode_cursor
+from .schemas import (
+    DeletedSchema,
+    ListingSchema,
+    SomeTodosSchema,
+    SomeTodosUpdateSchema,
+    TodoCreateSchema,
+    TodoSchema,
+    TodoUpdateSchema,
+    UpdatedSchema,
+)
+from .service import TodoChanged, TodoNotFound
+
+blueprint = Blueprint("todos", __name__, url_prefix="/api/todos", description="The todos")
+blueprint.ARGUMENTS_PARSER = JSONBodyParser()
+# Schemas are given as objects: for a class, webargs would make one at each request.
+LISTING = ListingSchema()
+
+
+@blueprint.errorhandler(TodoNotFound)
+def handle_not_found(error: TodoNotFound) -> Response:
+    """Return 404."""
+    return error_response(404, str(error))
+
+
+@blueprint.errorhandler(TodoChanged)
+def handle_changed(error: TodoChanged) -> Response:
+    """Return 412: `If-Match` names another version."""
+    return error_response(412, str(error))
+
+
+@blueprint.get("")
+@blueprint.doc(**responses(304, 503))
+@reads_headers(IF_NONE_MATCH)
+@blueprint.arguments(LISTING, location="query")
+@blueprint.response(200, TodoSchema(many=True), headers=headers("ETag", "Link", "X-Total-Count"))
+def list_todos(listing: Listing) -> Response:
+    """List todos: every one, or those that are asked for
+
+    Without `limit` the answer is streamed, however long it is. With it, `Link` says where the
+    next page is, and `ETag` whether this one has changed.
+    """
+    if request.method == "HEAD":
+        return _list_response(iter(()), lists.read_batch(listing, 0))
+    if listing.limit is not None:
+        return _page(listing, lists.read_batch(listing, listing.limit))
+    batches = lists.read_batches(listing)
+    first = next(batches)
+    if first.last is None:
+        return _list_response(_array(first), first)
+    return _list_response(stream_with_context(_stream(first, batches)), first)
+
+
+@blueprint.post("")
+@blueprint.doc(**responses(415, 503))
+@blueprint.arguments(TodoCreateSchema())
+@blueprint.response(201, TodoSchema, headers=headers("Location", "ETag"))
+def create_todo(fields: dict[str, Any]) -> Response:
+    """Add a todo"""
+    todo = service.create_todo(**fields)
+    response = _todo_response(todo, 201)
+    response.headers["Location"] = url_for("todos.get_todo", todo_id=orjson.loads(todo)["id"])
+    return response
+
+
+@blueprint.patch("")
+@blueprint.doc(**responses(415, 503))
+@blueprint.arguments(SomeTodosSchema(), location="query")
+@blueprint.arguments(SomeTodosUpdateSchema())
+@blueprint.response(200, UpdatedSchema)
+def update_todos(selection: Selection, fields: dict[str, Any]) -> dict[str, int]:
+    """Complete or reopen all todos in a state, or those of them that a search finds
+
+    All of them or, where it takes longer than a statement may, none.
+    """
+    return {"updated": lists.update_all(selection, **fields)}
+
+
+@blueprint.delete("")
+@blueprint.doc(**responses(503))
+@blueprint.arguments(SomeTodosSchema(), location="query")
+@blueprint.response(200, DeletedSchema)
+def delete_todos(selection: Selection) -> dict[str, int]:
+    """Delete all todos in a state for good, or those of them that a search finds
+
+    All of them or, where it takes longer than a statement may, none.
+    """
+    return {"deleted": lists.delete_all(selection)}
+
+
+@blueprint.get("/<int(signed=True):todo_id>")
+@blueprint.doc(**responses(304, 404, 503))
+@reads_headers(IF_NONE_MATCH)
+@blueprint.response(200, TodoSchema, headers=headers("ETag"))
+def get_todo(todo_id: int) -> Response:
+    """Read a todo"""
+    return not_modified_or(_todo_response(service.get_todo(todo_id)))
+
+
+@blueprint.patch("/<int(signed=True):todo_id>")
+@blueprint.doc(**responses(404, 412, 415, 503))
+@reads_headers(IF_MATCH)
+@blueprint.arguments(TodoUpdateSchema())
+@blueprint.response(200, TodoSchema, headers=headers("ETag"))
+def update_todo(fields: dict[str, Any], todo_id: int) -> Response:
+    """Change a todo: what is absent or null is left as it is"""
+    return _todo_response(service.update_todo(todo_id, **fields, versions=expected_versions()))
+
+
+@blueprint.delete("/<int(signed=True):todo_id>")
+@blueprint.doc(**responses(404, 412, 503))
+@reads_headers(IF_MATCH)
+@blueprint.response(204)
+def delete_todo(todo_id: int) -> None:
+    """Delete a todo for good"""
+    service.delete_todo(todo_id, versions=expected_versions())
+
+
+def _todo_response(todo: bytes, status: int = 200) -> Response:
+    response = Response(todo, status, mimetype="application/json")
+    # Each change makes it later, so it tells the states of a todo apart.
+    response.set_etag(orjson.loads(todo)["updated_at"])
+    return response
+
+
+def _list_response(body: bytes | Iterable[bytes], batch: Batch) -> Response:
+    response = Response(body, mimetype="application/json")
+    if batch.total is not None:
+        response.headers["X-Total-Count"] = str(batch.total)
+    return response
+
+
+def _page(listing: Listing, batch: Batch) -> Response:
+    response = _list_response(_array(batch), batch)
+    if batch.last is not None:
+        # Unknown parameters are ignored here too: a proxy has bounds for a header.
+        kept = {name: request.args[name] for name in LISTING.fields if name in request.args}
+        query = {**kept, "cursor": encode_cursor(listing, batch.last)}
+        query.pop("offset", None)
+        # HTTP/1.0 has no Host, and Werkzeug does not take one with an underscore for a host.
+        has_host = "Host" in request.headers and request.host
+        address = iri_to_uri(request.base_url) if has_host else request.path
+        link = f"{address}?{urlencode(query)}"
+        response.headers["Link"] = f'<{link}>; rel="next"'
+    # The headers are a part of what a client would miss.
+    shown = (response.headers.get("Link"), response.headers.get("X-Total-Count"))
+    response.set_etag(blake2b(repr(shown).encode() + response.data, digest_size=16).hexdigest())
+    return not_modified_or(response)
+
+
+def _array(batch: Batch) -> bytes:
+    return b"[%b]" % batch.todos
+
+
+def _stream(first: Batch, batches: Iterator[Batch]) -> Iterator[bytes]:
+    yield b"[" + first.todos
+    del first  # it may be large, and the client slow
+    with abort_stream_on_error():
+        for batch in batches:
+            # What followed may have been deleted meanwhile.
+            if batch.todos:
+                yield b","
+                yield batch.todos
+    yield b"]"

@@ -1,0 +1,1 @@
+"""HTTP around the features: errors, request bodies, headers, health checks, the API description."""

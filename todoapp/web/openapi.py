@@ -1,0 +1,139 @@
+"""/openapi.json, and /docs, which shows it as a page."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import flask_swagger_ui
+from flask import Blueprint, Flask, render_template
+from marshmallow import Schema, fields
+
+from todoapp.extensions import api
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class ErrorSchema(Schema):
+    """A failure."""
+
+    detail = fields.String(
+        required=True, metadata={"description": "What is wrong, for a person to read"}
+    )
+
+
+class ValidationErrorSchema(ErrorSchema):
+    """A failed validation."""
+
+    errors = fields.Dict(
+        keys=fields.String(),
+        values=fields.List(fields.String()),
+        metadata={"description": "Messages by field"},
+    )
+
+
+FAILURES: dict[int, tuple[str, str]] = {
+    400: ("Validation failed, or malformed HTTP", "description must not be empty"),
+    404: ("There is no such todo", "Todo 999 not found"),
+    405: ("The path does not support the method", "Method not allowed"),
+    408: ("The request did not arrive within `REQUEST_TIMEOUT`", "Request timeout"),
+    412: ("`If-Match`: the todo has changed since", "Todo 1 has changed since"),
+    413: ("The body is too large", "The body must not exceed 64 KiB"),
+    414: ("The request line is too long", "Request uri too long"),
+    415: ("The `Content-Type` is not JSON", "The Content-Type must be application/json"),
+    417: ("`Expect` is not `100-continue`", "Expectation failed"),
+    431: ("The header is too large", "Request header fields too large"),
+    500: ("Unexpected error", "Internal server error"),
+    501: ("`Transfer-Encoding` is not `chunked`", "Transfer-Encoding must be chunked"),
+    503: (
+        "The database is unavailable, overloaded, full or too slow",
+        "The database is unavailable",
+    ),
+}
+# Including the statuses with which the web server refuses a request.
+ALWAYS = (400, 405, 408, 413, 414, 417, 431, 500, 501)
+FAILURE_HEADERS = {405: ("Allow",), 500: ("X-Request-ID",), 503: ("Retry-After",)}
+
+HEADERS = {
+    "Allow": ("string", "Methods that the path supports"),
+    "ETag": ("string", "Changes whenever the response does"),
+    "Link": ("string", '`<URL>; rel="next"`: the next page, if there is one'),
+    "Location": ("string", "The path of the todo"),
+    "Retry-After": ("integer", "Seconds after which to retry"),
+    "X-Request-ID": ("string", "ID of the request, also in the log; on every response"),
+    "X-Total-Count": ("integer", "With `count=true`: the total number of todos"),
+}
+blueprint = Blueprint(
+    "docs",
+    __name__,
+    static_folder=Path(flask_swagger_ui.__file__).parent / "dist",
+    static_url_path="/docs/assets",
+)
+
+
+@blueprint.get("/docs")
+def docs() -> str:
+    """Swagger UI, served from this origin alone."""
+    return render_template("docs.html")
+
+
+def responses(*statuses: int) -> dict[str, Any]:
+    """Return the arguments of `Blueprint.doc` for a view that may also respond with `statuses`."""
+    return {
+        "responses": {
+            status: {"$ref": f"#/components/responses/{status}"}
+            for status in sorted({*statuses, *ALWAYS})
+        }
+    }
+
+
+def headers(*names: str) -> dict[str, Any]:
+    """Return the description of a response's headers."""
+    return {
+        name: {"schema": {"type": HEADERS[name][0]}, "description": HEADERS[name][1]}
+        for name in names
+    }
+
+
+IF_MATCH = {"If-Match": "Only if the todo still has this `ETag`, else 412"}
+IF_NONE_MATCH = {"If-None-Match": "Only if the `ETag` has changed, else 304"}
+
+
+def reads_headers(described: dict[str, str]) -> Callable[[View], View]:
+    """Describe request headers that a view reads.
+
+    `Blueprint.doc(parameters=…)` would replace the parameters from `Blueprint.arguments`.
+    """
+
+    def describe(view: View) -> View:
+        arguments = view._apidoc.setdefault("arguments", {})  # type: ignore[attr-defined]
+        arguments.setdefault("parameters", []).extend(
+            {"name": name, "in": "header", "schema": {"type": "string"}, "description": text}
+            for name, text in described.items()
+        )
+        return view
+
+    return describe
+
+
+def init_app(app: Flask) -> None:
+    """Set up flask-smorest and /docs. Call it before blueprints are registered."""
+    api.ERROR_SCHEMA = ErrorSchema
+    api.DEFAULT_ERROR_RESPONSE_NAME = None
+    api.init_app(app)
+    # flask-smorest's own pagination is not used.
+    del api.spec.components.schemas["PaginationMetadata"]
+    api.spec.components.response("304", {"description": "Not modified", "headers": headers("ETag")})
+    for status, (description, detail) in FAILURES.items():
+        example: dict[str, Any] = {"detail": detail}
+        if status == 400:
+            example["errors"] = {"description": [detail]}
+        schema = ValidationErrorSchema if status == 400 else ErrorSchema
+        api.spec.components.response(
+            str(status),
+            {
+                "description": description,
+                "headers": headers(*FAILURE_HEADERS.get(status, ())),
+                "content": {"application/json": {"schema": schema, "example": example}},
+            },
+        )
+    app.register_blueprint(blueprint)
