@@ -154,7 +154,11 @@ def impatient_client(make_app: Callable[..., Flask], database: str) -> Iterator[
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.name.startswith("todoapp.database.")
+    ]
 
 
 def test_a_slow_statement_and_a_slow_connection_are_logged_without_what_people_wrote(
