@@ -124,7 +124,7 @@ def test_the_statements_of_a_streamed_list_are_its_own(
 
 def test_outside_of_a_request_nothing_is_traced(app: Flask) -> None:
     with app.app_context():
-        service.create_todo(description="x")
+        service.create_todo({"description": "x", "completed": False})
 
         assert request_context.current() is None
 

@@ -113,7 +113,7 @@ def database(postgres: Postgres, empty_database: str) -> Database:
     return Database(postgres, empty_database)
 
 
-HEAD = "004"
+HEAD = "005"
 TABLE_001 = {
     "id": ["integer", None, "NO", "nextval('todos_id_seq'::regclass)"],
     "description": ["character varying", 500, "NO", None],
@@ -149,6 +149,12 @@ def test_each_migration_goes_up_and_down(database: Database) -> None:
         *("ix_todos_created_at", "ix_todos_description", "ix_todos_words"),
     }
 
+    database.flask_db("upgrade", "005")
+    assert database.columns() == TABLE_002
+
+    database.flask_db("downgrade", "004")
+    assert database.columns() == TABLE_003
+
     database.flask_db("downgrade", "002")
     assert database.columns() == TABLE_002
     assert database.indexes_and_constraints() == {"pk_todos_id", "ck_todos_description_not_empty"}
@@ -162,13 +168,72 @@ def test_each_migration_goes_up_and_down(database: Database) -> None:
     assert database.columns() == {}
 
 
+def test_the_newest_migration_goes_up_and_down(database: Database) -> None:
+    database.flask_db("upgrade", "004")
+    before = (database.columns(), database.indexes_and_constraints())
+    database.sql("INSERT INTO todos (description) VALUES ('Buy groceries')")
+
+    database.flask_db("upgrade")
+    assert database.columns() == TABLE_002
+    assert database.sql("SELECT todo_json(todos)::json ->> 'description' FROM todos") == [
+        ("Buy groceries",)
+    ]
+
+    database.flask_db("downgrade")
+    assert (database.columns(), database.indexes_and_constraints()) == before
+    assert database.sql("SELECT json::json ->> 'description' FROM todos") == [("Buy groceries",)]
+
+
+# The statements of the release with the column `json`.
+OLD_STATEMENTS = (
+    "INSERT INTO todos (description, completed) VALUES ('x', false) RETURNING todos.json",
+    "SELECT todos.json FROM todos WHERE todos.id = 1",
+    "UPDATE todos SET completed = true WHERE todos.id = 1 AND json_extract_path_text("
+    "CAST(todos.json AS JSON), 'updated_at') = ANY (CAST(ARRAY['x'] AS TEXT[]))"
+    " RETURNING todos.json",
+    "SELECT string_agg(anon_1.json, ','), count(anon_1.json), NULL FROM"
+    " (SELECT todos.json AS json FROM todos ORDER BY todos.id LIMIT 3 OFFSET 0) AS anon_1",
+    "SELECT string_agg(anon_1.json, ','), count(anon_1.json), NULL FROM (SELECT anon_2.json AS json"
+    " FROM (SELECT todos.id AS id, todos.json AS json FROM todos LIMIT ALL OFFSET 0) AS anon_2"
+    " ORDER BY anon_2.id LIMIT 3 OFFSET 0) AS anon_1",
+    "DELETE FROM todos WHERE todos.id = 1 RETURNING todos.json",
+)
+
+
+def test_the_previous_release_still_works_after_the_newest_migration(database: Database) -> None:
+    def results() -> list[list[tuple]]:
+        database.sql(
+            "TRUNCATE todos RESTART IDENTITY;"
+            "INSERT INTO todos (description, created_at, updated_at)"
+            " SELECT 'a', '2025-12-28 10:00Z', '2025-12-28 10:00Z' FROM generate_series(1, 5);"
+            "ALTER TABLE todos ALTER created_at SET DEFAULT '2025-12-28 10:00Z',"
+            " ALTER updated_at SET DEFAULT '2025-12-28 10:00Z'"
+        )
+        return [database.sql(statement) for statement in OLD_STATEMENTS]
+
+    database.flask_db("upgrade", "004")
+    before = results()
+    database.flask_db("upgrade", "005")
+
+    assert results() == before
+
+
+def test_the_newest_migration_does_not_rewrite_the_table(database: Database) -> None:
+    database.flask_db("upgrade", "004")
+    before = database.sql("SELECT pg_relation_filenode('todos')")
+
+    database.flask_db("upgrade")
+
+    assert database.sql("SELECT pg_relation_filenode('todos')") == before
+
+
 def test_the_models_are_what_the_migrations_make(database: Database) -> None:
     assert database.flask_db("current") == ""
     database.flask_db("upgrade")
 
     assert "No new upgrade operations detected" in database.flask_db("check")
     assert database.flask_db("current") == f"{HEAD} (head)\n"
-    assert database.flask_db("history").startswith(f"003 -> {HEAD} (head)")
+    assert database.flask_db("history").startswith(f"004 -> {HEAD} (head)")
 
 
 def test_an_upgrade_at_the_head_changes_nothing(database: Database) -> None:
@@ -212,7 +277,7 @@ def test_the_predecessors_database_is_taken_over_as_it_is(
     database.flask_db("upgrade")
 
     assert database.revision() == HEAD
-    assert database.columns() == TABLE_003
+    assert database.columns() == TABLE_002
     client = make_app(DATABASE_URL=database.environ["DATABASE_URL"]).test_client()
     assert client.get("/api/todos").get_json() == [
         {
@@ -262,7 +327,7 @@ def test_a_table_made_by_hand_may_lack_the_second_index_and_name_its_key_otherwi
 
     database.flask_db("upgrade")
 
-    assert database.columns() == TABLE_003
+    assert database.columns() == TABLE_002
 
 
 def test_a_migration_that_fails_halfway_changes_nothing(database: Database) -> None:
@@ -383,7 +448,7 @@ def test_two_upgrades_at_the_same_moment_take_turns_and_both_succeed(database: D
     results = [(upgrade.communicate(timeout=60)[1], upgrade.returncode) for upgrade in upgrades]
     assert [status for _, status in results] == [0, 0], results
     assert all("Another migration is running" in stderr for stderr, _ in results)
-    assert database.columns() == TABLE_003
+    assert database.columns() == TABLE_002
 
 
 def test_a_migration_that_does_not_get_its_lock_gives_up_and_changes_nothing(

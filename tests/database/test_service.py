@@ -16,6 +16,8 @@ from todoapp.extensions import db
 from todoapp.todos import service
 from todoapp.todos.service import TodoChanged, TodoNotFound
 
+NEW = {"description": "Buy groceries", "completed": False}
+
 
 @pytest.fixture(autouse=True)
 def app_context(app: Flask) -> Iterator[None]:
@@ -24,15 +26,15 @@ def app_context(app: Flask) -> Iterator[None]:
 
 
 def create(**fields: Any) -> dict[str, Any]:
-    return json.loads(service.create_todo(description="Buy groceries", **fields))
+    return json.loads(service.create_todo({**NEW, **fields}).json)
 
 
 def get(todo_id: int) -> dict[str, Any]:
-    return json.loads(service.get_todo(todo_id))
+    return json.loads(service.get_todo(todo_id).json)
 
 
-def update(todo_id: int, **fields: Any) -> dict[str, Any]:
-    return json.loads(service.update_todo(todo_id, **fields))
+def update(todo_id: int, versions: list[str] | None = None, **fields: Any) -> dict[str, Any]:
+    return json.loads(service.update_todo(todo_id, fields, versions).json)
 
 
 def updated_at(todo: dict[str, Any]) -> datetime:
@@ -134,7 +136,7 @@ def test_a_todo_in_another_version_is_left_as_it_is(change: dict[str, bool]) -> 
 
     for versions in ([], ["nonsense"], ["2025-12-28T10:00:00.123456Z"]):
         with pytest.raises(TodoChanged, match=r"^Todo 1 has changed since$"):
-            service.update_todo(1, **change, versions=versions)
+            service.update_todo(1, change, versions)
 
     assert get(1) == before
     assert update(1, **change, versions=["nonsense", before["updated_at"]])["id"] == 1
@@ -150,8 +152,8 @@ def test_a_todo_that_is_gone_is_not_found_whatever_version_is_expected() -> None
     "action",
     [
         service.get_todo,
-        service.update_todo,
-        partial(service.update_todo, completed=True),
+        partial(service.update_todo, fields={}),
+        partial(service.update_todo, fields={"completed": True}),
         service.delete_todo,
     ],
 )
@@ -165,9 +167,9 @@ def test_whatever_integer_is_no_id_is_said_to_be_not_found(
 def test_every_action_is_one_statement_without_begin_and_commit(
     statements: Callable[[], list[str]],
 ) -> None:
-    service.create_todo(description="Buy groceries")
+    service.create_todo(NEW)
     service.get_todo(1)
-    service.update_todo(1, completed=True)
+    service.update_todo(1, {"completed": True})
     service.delete_todo(1)
 
     verbs = [statement.split()[0] for statement in statements()]
@@ -185,6 +187,6 @@ def test_for_what_can_be_no_id_the_database_is_not_asked(
 
 
 def test_no_connection_is_held_after_an_action() -> None:
-    service.create_todo(description="Buy groceries")
+    service.create_todo(NEW)
 
     assert db.engine.pool.checkedout() == 0

@@ -46,7 +46,7 @@ WITHOUT_LIMIT = (
 
 # One snapshot for the todos and their number.
 BEGIN_EXPORT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-DECLARE = "DECLARE exported NO SCROLL CURSOR FOR SELECT json FROM todos ORDER BY id"
+DECLARE = "DECLARE exported NO SCROLL CURSOR FOR SELECT todo_json(todos) FROM todos ORDER BY id"
 FETCH = f"FETCH {BATCH_SIZE} FROM exported"
 
 # Others read meanwhile, but do not write: a new todo might be given an id that is in the file.

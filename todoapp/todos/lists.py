@@ -1,19 +1,19 @@
-"""Many todos at once: lists of any length, and changes of all todos of a kind.
+"""Operations on many todos: lists of any length, and bulk changes.
 
-A list is read in batches. Each one is a statement of its own that begins after the last todo
-of the batch before, so no connection, no transaction and no long array is kept while a client
-reads; and todos that come or go meanwhile make no batch repeat or skip another one.
+Lists use keyset pagination: a batch begins after the key of the last todo of the batch before, so
+concurrent writes never shift a page. A list without `limit` is streamed in such batches. Each
+batch is one statement, so no connection, transaction or long array is held while a client reads.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import orjson
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
-    FromClause,
+    DateTime,
     Integer,
     bindparam,
     delete,
@@ -27,61 +27,65 @@ from sqlalchemy import (
 
 from todoapp.database.execute import compiled, execute
 
-from .models import Todo
-from .queries import Key, Listing, Order, Selection, SortBy, key, key_fields
+from .models import ROW, Todo, timestamp_text
+from .queries import Key, Listing, Order, Selection, SortBy, key_fields
 from .service import LATER
 
 AFTER = ("after_first", "after_second")
-"""The parameters that are the parts of a key."""
+"""The parameters for the parts of a key."""
 
 BATCH_SIZE = 2000
-"""How many todos are in memory at once: a third of a megabyte, and 6 MB where each one is as long
-as can be. Larger batches are slower: they do not fit into the processor's cache."""
+"""Todos in memory at once: a third of a megabyte, and 6 MB if every description has the maximum
+length. Larger batches are slower: they do not fit into the processor's cache."""
 
 
 class Batch(NamedTuple):
-    """Todos that follow one another in a list."""
+    """Consecutive todos of a list."""
 
     todos: bytes
-    """Their JSON, with commas between them."""
+    """Their JSON, separated by commas."""
 
     last: Key | None
-    """The key of the last one where more follow, else None."""
+    """The key of the last todo if more follow, else None."""
 
     total: int | None
-    """How many todos the selection has, whatever `after` and `offset` say, if asked for."""
+    """The number of selected todos, regardless of `after` and `offset`, if it was requested."""
 
 
 def read_batch(listing: Listing, size: int) -> Batch:
-    """Return the first `size` todos of a list. With 0 no row is read."""
+    """Return the first `size` todos of a list. Size 0 reads no row."""
     statement = _select(
         listing.sort_by,
         listing.order,
         _conditions(listing),
-        continued=listing.after is not None,
-        counted=listing.count,
+        has_key=listing.after is not None,
+        has_count=listing.count,
     )
     parameters = {
         **_parameters(listing),
         **dict(zip(AFTER, listing.after or (), strict=False)),
         "offset": listing.offset,
-        # One more shows whether more follow.
+        "size": size,
+        # One more row shows whether more todos follow.
         "rows": size and size + 1,
     }
-    (todos, found, total), _ = execute(statement, parameters)
+    (todos, found, total, *last), _ = execute(statement, parameters)
     if found <= size:
         return Batch(todos or b"", None, total)
-    # Within a string of JSON every quotation mark is escaped, so this is where a todo begins.
+    # JSON escapes quotation marks in strings, so this finds the beginning of the extra todo.
     todos = todos[: todos.rindex(b',{"id":')]
-    last = orjson.loads(todos[todos.rindex(b'{"id":') :])
-    return Batch(todos, key(listing.sort_by, last), total)
+    return Batch(todos, tuple(_decoded(value) for value in last), total)
+
+
+def _decoded(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def read_batches(listing: Listing) -> Iterator[Batch]:
-    """Yield all todos of a list, BATCH_SIZE of them at a time: at least one batch.
+    """Yield a whole list in batches of BATCH_SIZE todos: at least one batch.
 
-    A todo appears exactly once if it exists from the beginning to the end, and what the list
-    is sorted by does not change meanwhile; `id` and `created_at` never do.
+    A todo that exists throughout appears exactly once, unless the field that the list is sorted
+    by changes meanwhile. `id` and `created_at` never change.
     """
     while True:
         batch = read_batch(listing, BATCH_SIZE)
@@ -92,54 +96,71 @@ def read_batches(listing: Listing) -> Iterator[Batch]:
 
 
 def update_all(selection: Selection, *, completed: bool) -> int:
-    """Complete or reopen the selected todos, and return how many those are."""
+    """Complete or reopen the selected todos, and return their number."""
     parameters = {**_parameters(selection), "new_completed": completed}
     return _change(_update(_conditions(selection)), parameters)
 
 
 def delete_all(selection: Selection) -> int:
-    """Remove the selected todos for good, and return how many those are."""
+    """Delete the selected todos for good, and return their number."""
     return _change(_delete(_conditions(selection)), _parameters(selection))
 
 
-# Statements are built once: each is asked for with the same few arguments again and again.
 Conditions = tuple[ColumnElement[bool], ...]
 BY_STATUS = Todo.completed == bindparam("status")
 BY_SEARCH = func.todo_words(Todo.description).bool_op("@@")(func.todo_query(bindparam("search")))
 
 
+# Compiled statements are cached: there are few combinations of these arguments.
 @cache
 def _select(
     sort_by: SortBy,
     order: Order,
     conditions: Conditions,
     *,
-    continued: bool,
-    counted: bool,
+    has_key: bool,
+    has_count: bool,
 ) -> str:
-    source: FromClause = Todo.__table__
-    rows = select(source.c.json).where(*conditions)
+    """Return the SELECT of a batch, as a single row: fetching many rows costs more."""
+    row: ColumnElement[Any] = ROW
+    columns: Sequence[ColumnElement[Any]] = [Todo.__table__.c[name] for name in key_fields(sort_by)]
+    rows = select().where(*conditions)
     if BY_SEARCH in conditions:
-        # For a page, PostgreSQL would rather walk through a million todos in the right order and
-        # look for the words in each, wherever it takes them for common. OFFSET 0 keeps it from
-        # that, so it begins with the index of the words: slower for "a", never slow for "aardvark".
-        source = select(source).where(*conditions).offset(literal_column("0")).subquery()
-        rows = select(source.c.json)
-    columns = [source.c[name] for name in key_fields(sort_by)]
+        # OFFSET 0 is an optimization fence. Without it, if PostgreSQL believes the words common,
+        # it walks the whole table in the order of the page and searches each description. With
+        # it, the search always begins with the index of the words: slower for "a", but never slow
+        # for "aardvark".
+        found = select(row.label("todo"), *columns).where(*conditions)
+        matches = found.offset(literal_column("0")).subquery("matches")
+        row, *columns = matches.c
+        rows = select()
     rows = (
-        rows.order_by(*(column.desc() if order == "desc" else column for column in columns))
+        rows.add_columns(func.todo_json(row).label("json"), *columns)
+        .order_by(*(column.desc() if order == "desc" else column for column in columns))
         .offset(bindparam("offset", type_=Integer))
         .limit(bindparam("rows", type_=Integer))
     )
-    if continued:
-        place = tuple_(*columns)
+    if has_key:
+        key = tuple_(*columns)
         after = tuple_(*map(bindparam, AFTER[: len(columns)]))
-        rows = rows.where(place < after if order == "desc" else place > after)
+        rows = rows.where(key < after if order == "desc" else key > after)
+    page = rows.subquery("page")
+    json, *keys = page.c
     total = select(func.count()).select_from(Todo).where(*conditions).scalar_subquery()
-    # All in one value: to fetch a row costs more than to read it.
-    found = rows.subquery()
-    todos = func.string_agg(found.c.json, literal_column("','"))
-    return compiled(select(todos, func.count(found.c.json), total if counted else null()))
+    return compiled(
+        select(
+            func.string_agg(json, literal_column("','")),
+            func.count(json),
+            total if has_count else null(),
+            *map(_last, keys),
+        )
+    )
+
+
+def _last(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the value of a column in the last row of the page."""
+    last = func.array_agg(column, type_=ARRAY(column.type))[bindparam("size", type_=Integer)]
+    return timestamp_text(last) if isinstance(column.type, DateTime) else last
 
 
 @cache
@@ -154,8 +175,8 @@ def _delete(conditions: Conditions) -> str:
 
 
 def _conditions(selection: Selection) -> Conditions:
-    asked = ((BY_STATUS, selection.status), (BY_SEARCH, selection.words))
-    return tuple(condition for condition, value in asked if value)
+    filters = ((BY_STATUS, selection.status), (BY_SEARCH, selection.words))
+    return tuple(condition for condition, value in filters if value)
 
 
 def _parameters(selection: Selection) -> dict[str, object]:

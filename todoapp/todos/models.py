@@ -1,8 +1,18 @@
-"""The tables."""
+"""The table `todos`."""
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Computed, DateTime, Index, String, Text, false, func
+from sqlalchemy import (
+    CheckConstraint,
+    ColumnElement,
+    DateTime,
+    Index,
+    SQLColumnExpression,
+    String,
+    false,
+    func,
+    literal_column,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from todoapp.extensions import db
@@ -10,8 +20,8 @@ from todoapp.extensions import db
 DESCRIPTION_LENGTH = 500
 
 
-class Todo(db.Model):  # type: ignore[name-defined, misc]  # made at run time
-    """One todo. The defaults are the database's too: a row inserted with plain SQL is whole."""
+class Todo(db.Model):  # type: ignore[name-defined, misc]  # created at run time
+    """One todo. The database has the same defaults, for rows inserted with plain SQL."""
 
     __tablename__ = "todos"
 
@@ -21,17 +31,27 @@ class Todo(db.Model):  # type: ignore[name-defined, misc]  # made at run time
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
-    json: Mapped[str] = mapped_column(
-        Text,
-        Computed("todo_json(id, description, completed, created_at, updated_at)", persisted=True),
-    )
-    """The todo as it is answered, in one line. PostgreSQL writes it whenever the todo changes, so
-    that nothing is left to do for each todo of a list, and it is the same bytes everywhere."""
-
-    # What each index is for, and why updated_at and completed have none: migration 004.
+    # Migration 004 says what each index is for, and why updated_at and completed have none.
     __table_args__ = (
         CheckConstraint("description <> ''", name="description_not_empty"),
         Index(None, "created_at", "id"),
         Index(None, "description", "id"),
         Index("ix_todos_words", func.todo_words(description), postgresql_using="gin"),
     )
+
+
+ROW = Todo.__table__.table_valued()
+"""A whole row, as an argument of SQL functions."""
+
+JSON = func.todo_json(ROW)
+"""The JSON of a todo. Its fields and their order are those of the SQL function: migration 005."""
+
+
+def timestamp_text(timestamp: SQLColumnExpression[datetime]) -> ColumnElement[str]:
+    """Return an expression for the text of a timestamp, as in the JSON."""
+    in_utc = func.timezone(literal_column("'UTC'"), timestamp)
+    return func.to_char(in_utc, literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""))
+
+
+VERSION = timestamp_text(Todo.updated_at)
+"""The version of a todo, which is its ETag: each change makes it later."""

@@ -3,6 +3,7 @@
 Knows neither SQL nor HTTP.
 """
 
+import re
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ MAX_ID = 2**31 - 1
 MAX_LIMIT = 1000
 SEARCH_LENGTH = 200
 
-TIMESTAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
-"""The format of a timestamp in JSON."""
+TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+"""The only form in which this service writes timestamps: RFC 3339, UTC, six fractional digits."""
 
 Status = Literal["completed", "incomplete"]
 SortBy = Literal["id", "created_at", "updated_at", "description"]
@@ -78,9 +79,20 @@ def _value(name: str, value: Any) -> int | str:
             return value
         case "description", str() if "\0" not in value:
             return value
-        case "created_at" | "updated_at", str() if datetime.strptime(value, TIMESTAMP):
+        case "created_at" | "updated_at", str() if parse_timestamp(value):
             return value
     raise ValueError(f"no todo has such a {name}")
+
+
+def parse_timestamp(text: str) -> datetime:
+    """Return the time that `text` stands for.
+
+    Raises:
+        ValueError: this service does not write timestamps like `text`.
+    """
+    if not TIMESTAMP.fullmatch(text):
+        raise ValueError("not a timestamp")
+    return datetime.fromisoformat(text)
 
 
 def encode_cursor(listing: Listing, last: Key) -> str:

@@ -5,7 +5,6 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlencode
 
-import orjson
 from flask import Response, request, stream_with_context, url_for
 from flask_smorest import Blueprint
 from werkzeug.urls import iri_to_uri
@@ -28,7 +27,7 @@ from .schemas import (
     TodoUpdateSchema,
     UpdatedSchema,
 )
-from .service import TodoChanged, TodoNotFound
+from .service import StoredTodo, TodoChanged, TodoNotFound
 
 blueprint = Blueprint("todos", __name__, url_prefix="/api/todos", description="The todos")
 blueprint.ARGUMENTS_PARSER = JSONBodyParser()
@@ -76,9 +75,9 @@ def list_todos(listing: Listing) -> Response:
 @blueprint.response(201, TodoSchema, headers=headers("Location", "ETag"))
 def create_todo(fields: dict[str, Any]) -> Response:
     """Add a todo"""
-    todo = service.create_todo(**fields)
+    todo = service.create_todo(fields)
     response = _todo_response(todo, 201)
-    response.headers["Location"] = url_for("todos.get_todo", todo_id=orjson.loads(todo)["id"])
+    response.headers["Location"] = url_for("todos.get_todo", todo_id=todo.id)
     return response
 
 
@@ -123,7 +122,7 @@ def get_todo(todo_id: int) -> Response:
 @blueprint.response(200, TodoSchema, headers=headers("ETag"))
 def update_todo(fields: dict[str, Any], todo_id: int) -> Response:
     """Change a todo: what is absent or null is left as it is"""
-    return _todo_response(service.update_todo(todo_id, **fields, versions=expected_versions()))
+    return _todo_response(service.update_todo(todo_id, fields, expected_versions()))
 
 
 @blueprint.delete("/<int(signed=True):todo_id>")
@@ -132,13 +131,12 @@ def update_todo(fields: dict[str, Any], todo_id: int) -> Response:
 @blueprint.response(204)
 def delete_todo(todo_id: int) -> None:
     """Delete a todo for good"""
-    service.delete_todo(todo_id, versions=expected_versions())
+    service.delete_todo(todo_id, expected_versions())
 
 
-def _todo_response(todo: bytes, status: int = 200) -> Response:
-    response = Response(todo, status, mimetype="application/json")
-    # Each change makes it later, so it tells the states of a todo apart.
-    response.set_etag(orjson.loads(todo)["updated_at"])
+def _todo_response(todo: StoredTodo, status: int = 200) -> Response:
+    response = Response(todo.json, status, mimetype="application/json")
+    response.set_etag(todo.version)
     return response
 
 

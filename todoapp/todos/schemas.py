@@ -230,10 +230,16 @@ class TodoCreateSchema(RequestSchema):
 
 
 class TodoUpdateSchema(RequestSchema):
-    """A change of a todo. What is absent or null is left as it is."""
+    """A change of a todo: the fields that the request names. These two cannot be cleared."""
 
     description = description_field(allow_none=True)
     completed = completed_field(allow_none=True)
+
+    @post_load
+    def ignore_null(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Leave a field unchanged if it is null."""
+        required = ("description", "completed")
+        return {k: v for k, v in data.items() if v is not None or k not in required}
 
 
 TIMESTAMP_METADATA = {

@@ -1,16 +1,20 @@
-"""What can be done to one todo. Knows SQL, and nothing of HTTP. Many todos: `lists.py`.
+"""Operations on one todo. Knows SQL, and nothing about HTTP. Many todos: `lists.py`.
 
-Each function is one statement on an autocommitting connection: a transaction of its own, one
-round trip, and the connection is back in the pool before the answer is written.
+Each operation is one statement on an autocommitting connection: a transaction of its own and one
+round trip, and the connection is back in the pool before the response is written.
 """
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
-    JSON,
+    DateTime,
     Delete,
     Interval,
     Select,
-    Text,
     Update,
     any_,
     bindparam,
@@ -25,108 +29,114 @@ from sqlalchemy import (
 
 from todoapp.database.execute import compiled, execute
 
-from .models import Todo
-from .queries import MAX_ID
+from .models import JSON, VERSION, Todo
+from .queries import MAX_ID, parse_timestamp
 
-# Grows even where the clock stands still or goes back.
+# Later than before even if the clock stands still or is set back.
 LATER = func.greatest(
     func.now(), Todo.updated_at + literal_column("interval '1 microsecond'", Interval)
 )
-# In the statement itself, so that nobody can change the todo between a look and the change.
-UNCHANGED = func.json_extract_path_text(
-    cast(Todo.json, JSON), literal_column("'updated_at'")
-) == any_(cast(bindparam("versions"), ARRAY(Text)))
+# In the statement itself, so that no other change can come between the check and the change.
+UNCHANGED = Todo.updated_at == any_(cast(bindparam("versions"), ARRAY(DateTime(timezone=True))))
 
 Statements = tuple[str, str]
-"""A statement on one todo; and the same, if the todo is in one of the `versions`."""
+"""A statement on one todo; and the same, if the todo still is one of `versions`."""
 
 
-def _on_one(statement: Select[str] | Update | Delete) -> Statements:
+def _on_one(statement: Select[Any] | Update | Delete) -> Statements:
     statement = statement.where(Todo.id == bindparam("todo_id"))
     return compiled(statement), compiled(statement.where(UNCHANGED))
 
 
+COLUMNS = (JSON, Todo.id, VERSION)
 INSERT = compiled(
     insert(Todo)
     .values(description=bindparam("description"), completed=bindparam("completed"))
-    .returning(Todo.json)
+    .returning(*COLUMNS)
 )
-SELECT = _on_one(select(Todo.json))
-# Null leaves a column as it is. Under READ COMMITTED an update that had to wait for another
-# one sees that one's row, so two updates of different columns both survive:
-# https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED
-UPDATE = _on_one(
-    update(Todo)
-    .values(
-        description=func.coalesce(bindparam("new_description"), Todo.description),
-        completed=func.coalesce(bindparam("new_completed"), Todo.completed),
-        updated_at=LATER,
-    )
-    .returning(Todo.json)
-)
-DELETE = _on_one(delete(Todo).returning(Todo.json))
+SELECT = _on_one(select(*COLUMNS))
+DELETE = _on_one(delete(Todo).returning(Todo.id))
+
+
+@cache
+def _update(names: tuple[str, ...]) -> Statements:
+    """Return the UPDATE of some fields.
+
+    Under READ COMMITTED, an update that waited for another one sees the row of that one, so two
+    updates of different fields both survive:
+    https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED
+    """
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
+    return _on_one(update(Todo).values(**values, updated_at=LATER).returning(*COLUMNS))
+
+
+class StoredTodo(NamedTuple):
+    """A todo as it is in the database."""
+
+    json: bytes
+    id: int
+    version: str
 
 
 class TodoNotFound(LookupError):
-    """There is no todo with this id."""
+    """There is no todo with this ID."""
 
     def __init__(self, todo_id: int) -> None:
         super().__init__(f"Todo {todo_id} not found")
 
 
 class TodoChanged(Exception):
-    """The todo is not in the state that was expected of it."""
+    """The todo has another version than expected."""
 
     def __init__(self, todo_id: int) -> None:
         super().__init__(f"Todo {todo_id} has changed since")
 
 
-def create_todo(*, description: str, completed: bool = False) -> bytes:
-    """Add a todo and return it, as JSON."""
-    todo: bytes
-    (todo,), _ = execute(INSERT, {"description": description, "completed": completed})
-    return todo
+def create_todo(fields: Mapping[str, object]) -> StoredTodo:
+    """Create a todo from all of its fields."""
+    row, _ = execute(INSERT, fields)
+    return _stored(row)
 
 
-def get_todo(todo_id: int) -> bytes:
-    """Return one todo, as JSON.
+def get_todo(todo_id: int) -> StoredTodo:
+    """Return one todo.
 
     Raises:
-        TodoNotFound: there is none with this id.
+        TodoNotFound: there is no todo with this ID.
     """
-    return _one(SELECT, todo_id)
+    return _stored(_one(SELECT, todo_id))
 
 
 def update_todo(
-    todo_id: int,
-    *,
-    description: str | None = None,
-    completed: bool | None = None,
-    versions: list[str] | None = None,
-) -> bytes:
-    """Change what is not None, and return the todo, as JSON. Nothing to change: nothing is written.
+    todo_id: int, fields: Mapping[str, object], versions: list[str] | None = None
+) -> StoredTodo:
+    """Change the given fields of a todo. Without any, nothing is written.
 
     Args:
-        versions: where given, the todo is changed only if it is in one of these versions.
+        todo_id: the ID of the todo.
+        fields: the new values by name.
+        versions: if given, the todo is changed only if it has one of these versions.
 
     Raises:
-        TodoNotFound: there is none with this id.
-        TodoChanged: it is in none of `versions`.
+        TodoNotFound: there is no todo with this ID.
+        TodoChanged: the todo has none of `versions`.
     """
-    if description is None and completed is None:
-        return _one(SELECT, todo_id, versions)
-    return _one(UPDATE, todo_id, versions, new_description=description, new_completed=completed)
+    if not fields:
+        return _stored(_one(SELECT, todo_id, versions))
+    values = {f"new_{name}": value for name, value in fields.items()}
+    return _stored(_one(_update(tuple(sorted(fields))), todo_id, versions, values))
 
 
-def delete_todo(todo_id: int, *, versions: list[str] | None = None) -> None:
-    """Remove a todo for good; its id is not given again.
+def delete_todo(todo_id: int, versions: list[str] | None = None) -> None:
+    """Delete a todo for good. Its ID is never reused.
 
     Args:
-        versions: where given, the todo is removed only if it is in one of these versions.
+        todo_id: the ID of the todo.
+        versions: if given, the todo is deleted only if it has one of these versions.
 
     Raises:
-        TodoNotFound: there is none with this id.
-        TodoChanged: it is in none of `versions`.
+        TodoNotFound: there is no todo with this ID.
+        TodoChanged: the todo has none of `versions`.
     """
     _one(DELETE, todo_id, versions)
 
@@ -135,18 +145,36 @@ def _one(
     statements: Statements,
     todo_id: int,
     versions: list[str] | None = None,
-    **values: object,
-) -> bytes:
+    values: Mapping[str, object] | None = None,
+) -> Any:
+    """Execute one of the statements, and return its row."""
     if not 1 <= todo_id <= MAX_ID:
         raise TodoNotFound(todo_id)
-    on_any, on_unchanged = statements
-    statement = on_any if versions is None else on_unchanged
-    row, _ = execute(statement, {"todo_id": todo_id, "versions": versions, **values})
-    if row is None:
-        if versions is not None:
+    unconditional, conditional = statements
+    parameters: dict[str, object] = {"todo_id": todo_id, **(values or {})}
+    if versions is None:
+        row, _ = execute(unconditional, parameters)
+    else:
+        row, _ = execute(conditional, {**parameters, "versions": _timestamps(versions)})
+        if row is None:
             get_todo(todo_id)
             raise TodoChanged(todo_id)
+    if row is None:
         raise TodoNotFound(todo_id)
-    todo: bytes
-    (todo,) = row
-    return todo
+    return row
+
+
+def _timestamps(versions: list[str]) -> list[datetime]:
+    """Return the versions that a todo can have. Any other text matches no todo."""
+    timestamps = []
+    for version in versions:
+        try:
+            timestamps.append(parse_timestamp(version))
+        except ValueError:
+            continue
+    return timestamps
+
+
+def _stored(row: tuple[bytes, int, bytes]) -> StoredTodo:
+    json, todo_id, version = row
+    return StoredTodo(json, todo_id, version.decode())
