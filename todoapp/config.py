@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import make_dsn
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from psycopg2.extensions import parse_dsn
+from sqlalchemy import URL
 
 LOCAL_ORIGINS = tuple(
     f"http://{host}:{port}" for host in ("localhost", "127.0.0.1") for port in (3000, 3001, 3002)
@@ -128,9 +127,12 @@ def load_config() -> Config:
 
 
 def _database_url(environ: Mapping[str, str]) -> URL:
-    """Return `DATABASE_URL` as an address for psycopg2, whichever driver it was written for.
+    """Return `DATABASE_URL` as a URL for psycopg2, whichever driver it was written for.
 
-    No message repeats the value, nor what a parser says of it: either may hold the password.
+    libpq parses it, so it may name several hosts:
+    https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
+
+    No error message repeats the value or libpq's message: either may contain the password.
     """
     value = environ.get("DATABASE_URL", "").strip()
     if not value:
@@ -139,70 +141,53 @@ def _database_url(environ: Mapping[str, str]) -> URL:
         "DATABASE_URL is malformed; expected postgresql://user:password@host:port/name, "
         "with the special characters of the password percent-encoded"
     )
-    # With a second @, one in the password, a part of it would pass for the host.
-    if value.count("@") > 1:
+    scheme, _, rest = value.partition("://")
+    # With an unencoded @ in the password, libpq would take a part of the password for the host.
+    if rest.count("@") > 1 or not rest or not value.isprintable():
         raise malformed
+    if scheme.partition("+")[0] not in ("postgres", "postgresql"):
+        raise ConfigError(f"DATABASE_URL is not for PostgreSQL but for {scheme!r}")
     try:
-        url = _make_url(value)
-    except (ArgumentError, ValueError):
-        raise malformed from None
-    if url.drivername.partition("+")[0] not in ("postgres", "postgresql"):
-        raise ConfigError(f"DATABASE_URL is not for PostgreSQL but for {url.drivername!r}")
-    if not url.database:
+        # asyncpg's name for sslmode is ssl; the values are the same.
+        options = parse_dsn("postgresql://" + re.sub(r"([?&])ssl=", r"\1sslmode=", rest))
+    except psycopg2.ProgrammingError as error:
+        unknown = re.search(r'invalid URI query parameter: "(\w+)"', str(error))
+        raise (
+            ConfigError(f"DATABASE_URL has an option that libpq does not know: {unknown[1]!r}")
+            if unknown
+            else malformed
+        ) from None
+    if "dbname" not in options:
         raise ConfigError("DATABASE_URL names no database; expected …@host:port/name")
-    url = _with_options_of_libpq(url).set(drivername="postgresql+psycopg2")
-    try:
-        _, parameters = url.get_dialect()().create_connect_args(url)
-        text = make_dsn(**parameters)
-    except (ArgumentError, ValueError):
-        raise malformed from None
-    if not text.isprintable() or not 0 < (url.port or 5432) < 65536:
-        raise malformed
-    return url
-
-
-def _make_url(value: str) -> URL:
-    """Return an address, which may name several hosts: the first that lets us in is used.
-
-    SQLAlchemy reads only one there, but hands a list in the query on to libpq:
-    https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS
-
-    Raises:
-        ArgumentError, ValueError: it is none.
-    """
-    several = re.fullmatch(r"([^/]*//(?:[^/]*@)?)([^/?@]*,[^/?@]*)([/?].*)", value)
-    if not several:
-        return make_url(value)
-    start, places, rest = several.groups()
-    hosts, ports = [], []
-    for place in places.split(","):
-        parts = re.fullmatch(r"(\[[^\[\]]+\]|[^\[\]:]+)(?::([0-9]{1,5}))?", place)
-        if not parts or not 0 < int(parts[2] or 5432) < 65536:
-            raise ValueError("no such place")
-        hosts.append(parts[1].strip("[]"))
-        ports.append(parts[2] or "5432")
-    url = make_url(start + rest)
-    return url.update_query_dict({"host": ",".join(hosts), "port": ",".join(ports)})
-
-
-def _with_options_of_libpq(url: URL) -> URL:
-    """Return `url` with a query that libpq understands."""
-    # libpq takes a password there too, but a query is shown as it is.
-    if "password" in url.query:
-        url = url.set(password=str(url.query["password"])).difference_update_query(["password"])
-    # asyncpg says ssl= where libpq says sslmode=; the values are the same.
-    if "ssl" in url.query:
-        url = url.difference_update_query(["ssl"]).update_query_dict({"sslmode": url.query["ssl"]})
-    for option in url.query:
-        try:
-            make_dsn(None, **{option: ""})
-        except (psycopg2.ProgrammingError, TypeError):
-            raise ConfigError(
-                f"DATABASE_URL has an option that libpq does not know: {option!r}"
-            ) from None
-    if url.query.get("sslmode", "prefer") not in SSL_MODES:
+    if options.get("sslmode", "prefer") not in SSL_MODES:
         raise ConfigError(f"DATABASE_URL has an sslmode that is none of {', '.join(SSL_MODES)}")
-    return url
+    if not all(text.isprintable() for text in options.values()) or not _has_valid_hosts(options):
+        raise malformed
+    host, port = options.get("host", ""), options.get("port")
+    is_one_name = host and host[0] != "/" and "," not in host
+    return URL.create(
+        "postgresql+psycopg2",
+        username=options.pop("user", None),
+        password=options.pop("password", None),
+        host=options.pop("host") if is_one_name else None,
+        port=int(options.pop("port")) if is_one_name and port else None,
+        database=options.pop("dbname"),
+        query=options,
+    )
+
+
+def _has_valid_hosts(options: dict[str, str]) -> bool:
+    """Check the hosts and ports, which libpq does not, and write out the ports of several hosts."""
+    hosts = options.get("host", "").split(",")
+    ports = [port or "5432" for port in options.get("port", "").split(",")]
+    if len(hosts) > 1:
+        ports *= len(hosts) if len(ports) == 1 else 1
+        options["port"] = ",".join(ports)
+    return (
+        len(hosts) == len(ports)
+        and (len(hosts) == 1 or all(hosts))
+        and all(re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536 for port in ports)
+    )
 
 
 def _whole_number(

@@ -17,22 +17,22 @@ from alembic import op
 revision = "005"
 down_revision = "004"
 
-# Inlined into the query, because it is a single expression of no higher volatility than STABLE:
-# https://wiki.postgresql.org/wiki/Inlining_of_SQL_functions
+# A single expression, and STABLE, so PostgreSQL inlines it into the query. concat() takes less time
+# to plan than a chain of ||.
 TODO_JSON = """
-CREATE FUNCTION todo_json(todo todos) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT '{"id":' || todo.id
-        || ',"description":' || to_json(todo.description)
-        || ',"completed":' || todo.completed::text
-        || ',"created_at":"'
-        || to_char(todo.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-        || '","updated_at":"'
-        || to_char(todo.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-        || '"}'
-$$
+CREATE FUNCTION todo_json(todo todos) RETURNS text LANGUAGE sql STABLE
+RETURN concat(
+    '{"id":', todo.id,
+    ',"description":', to_json(todo.description),
+    ',"completed":', todo.completed::text,
+    ',"created_at":"',
+    to_char(todo.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    '","updated_at":"',
+    to_char(todo.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    '"}')
 """
 JSON_FOR_THE_OLD_CODE = """
-CREATE FUNCTION "json"(todo todos) RETURNS text LANGUAGE sql STABLE AS 'SELECT todo_json(todo)'
+CREATE FUNCTION "json"(todo todos) RETURNS text LANGUAGE sql STABLE RETURN todo_json(todo)
 """
 
 # The function and the column of migration 003.
