@@ -7,9 +7,6 @@
 - `page/`: the page at `/`
 """
 
-from collections.abc import Callable
-from typing import Any
-
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
@@ -22,14 +19,6 @@ from .page import views
 from .todos import cli, routes
 from .web import admission, cors, errors, health, openapi, security_headers
 from .web.json_body import OrjsonProvider
-
-
-class Service(Flask):
-    """Flask, whose views are plain functions."""
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `func`: there is no coroutine to look for, five times for each request."""
-        return func
 
 
 class ASCIIInteger(IntegerConverter):
@@ -46,7 +35,7 @@ def create_app(config: Config | None = None) -> Flask:
             setting is missing or invalid.
     """
     config = config or load_config()
-    app = Service(__name__, static_folder=None, template_folder="page/templates")
+    app = Flask(__name__, static_folder=None, template_folder="page/templates")
     app.config.from_mapping(config.flask_settings())
     app.json = OrjsonProvider(app)
     app.url_map.converters["int"] = ASCIIInteger

@@ -1,4 +1,4 @@
-"""Every environment variable that the service knows, read and checked in one place."""
+"""Configuration: every environment variable, parsed and validated in one place."""
 
 import os
 import re
@@ -21,18 +21,14 @@ LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 MAX_BODY_KIB = 64
 MAX_BODY = MAX_BODY_KIB * 1024
 
-# What the contract lets a page of another origin read of an answer:
-# https://fetch.spec.whatwg.org/#http-access-control-expose-headers
-EXPOSED_HEADERS = ("ETag", "Link", "Location", "Retry-After", "X-Request-ID", "X-Total-Count")
-
 
 class ConfigError(Exception):
-    """An environment variable is missing or wrong; the message is one line and names it."""
+    """An environment variable is missing or invalid. The message is one line and names it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """The settings of one process. The README's table says what each one does."""
+    """The settings of one process. docs/configuration.md describes them."""
 
     database_url: URL
     port: int
@@ -59,7 +55,7 @@ class Config:
         """Read the settings from `environ`.
 
         Raises:
-            ConfigError: a variable is missing or wrong.
+            ConfigError: a variable is missing or invalid.
         """
         web_threads = _whole_number(environ, "WEB_THREADS", default=4, least=1)
         return cls(
@@ -69,11 +65,11 @@ class Config:
             web_threads=web_threads,
             trusted_proxies=_whole_number(environ, "TRUSTED_PROXIES", default=0),
             request_timeout=_whole_number(environ, "REQUEST_TIMEOUT", default=10, least=1),
-            # A connection for each thread, so that no request waits for one.
+            # One connection per thread, so that no request waits for one.
             db_pool_size=_whole_number(environ, "DB_POOL_SIZE", default=web_threads, least=1),
             db_max_overflow=_whole_number(environ, "DB_MAX_OVERFLOW", default=0),
             db_pool_timeout=_whole_number(environ, "DB_POOL_TIMEOUT", default=3, least=1),
-            # libpq takes a single second for two.
+            # libpq treats 1 as 2.
             db_connect_timeout=_whole_number(environ, "DB_CONNECT_TIMEOUT", default=3, least=2),
             db_lock_timeout=_whole_number(environ, "DB_LOCK_TIMEOUT", default=3, least=1),
             db_statement_timeout=_whole_number(
@@ -89,26 +85,21 @@ class Config:
         )
 
     def flask_settings(self) -> dict[str, Any]:
-        """Return what `Flask.config` takes."""
+        """Return the settings for `Flask.config`."""
         return {
-            # Werkzeug cuts a chunked body off here without a word, so we let it read one byte
-            # more than we take: that byte tells a body that is too long.
+            # Werkzeug silently truncates a chunked body here. One byte more than the limit shows
+            # that a body is too long.
             "MAX_CONTENT_LENGTH": MAX_BODY + 1,
             "SQLALCHEMY_DATABASE_URI": self.database_url,
             "CONNECT_TIMEOUT": self.db_connect_timeout,
             "LOCK_TIMEOUT": self.db_lock_timeout,
-            # The database ends a statement by itself, and says why, if it still can.
+            # Later than statement_timeout, whose error says more.
             "STATEMENT_DEADLINE": self.db_statement_timeout + 1,
             "SLOW_QUERY_MS": self.slow_query_ms,
-            "CORS_ALWAYS_SEND": False,
-            "CORS_SEND_WILDCARD": True,
-            "CORS_VARY_HEADER": False,
             "CORS_ORIGINS": self.cors_origins,
-            "CORS_METHODS": ("GET", "HEAD", "POST", "PATCH", "DELETE"),
-            "CORS_EXPOSE_HEADERS": EXPOSED_HEADERS,
-            # Only what asks for it is compressed; JSON is not.
+            # Only views that request it are compressed; JSON is not.
             "COMPRESS_REGISTER": False,
-            # If-None-Match is answered before, and nothing is compressed in vain.
+            # The views handle If-None-Match themselves, before compression.
             "COMPRESS_EVALUATE_CONDITIONAL_REQUEST": False,
             "API_TITLE": "Todo API",
             "API_VERSION": "1",
@@ -119,7 +110,7 @@ class Config:
 
 
 def load_config() -> Config:
-    """Return the settings of this process, or exit with one line that says what is wrong."""
+    """Return the settings of this process, or exit with one line if a setting is invalid."""
     try:
         return Config.from_environ(os.environ)
     except ConfigError as error:
