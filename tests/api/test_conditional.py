@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from tests.api.test_routes import create
+from tests.support.todos import create_todo
 
 
 def etag(client: FlaskClient, path: str = "/api/todos/1") -> str:
@@ -14,7 +14,7 @@ def etag(client: FlaskClient, path: str = "/api/todos/1") -> str:
 
 @pytest.fixture
 def todo(client: FlaskClient) -> dict[str, Any]:
-    return create(client)
+    return create_todo(client)
 
 
 @pytest.mark.usefixtures("todo")
@@ -64,9 +64,9 @@ def test_the_etag_of_a_page_covers_the_next_link_and_the_total_count(
 ) -> None:
     alone = etag(client, "/api/todos?limit=1")
     counted = etag(client, "/api/todos?limit=1&count=true")
-    create(client)
+    create_todo(client)
     followed = etag(client, "/api/todos?limit=1")
-    create(client)
+    create_todo(client)
 
     assert alone != followed
     assert etag(client, "/api/todos?limit=1") == followed
