@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, Self
 
 import psutil
 import psycopg2
@@ -129,7 +130,7 @@ class Postgres:
         return int(self._postmaster()[0])
 
     @contextmanager
-    def running(self) -> Iterator["Postgres"]:
+    def running(self) -> Iterator[Self]:
         """Start the server, and stop it at the end of the block."""
         try:
             self.start()
@@ -137,7 +138,7 @@ class Postgres:
         finally:
             self.stop()
 
-    def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Execute a statement on a new connection, and return its rows."""
         connection = psycopg2.connect(self.url(database))
         try:

@@ -12,12 +12,13 @@ from flask import Flask, Response
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import QueuePool
 from werkzeug.test import EnvironBuilder, TestResponse
 
 from tests.support.todos import create_todos
 from todoapp.extensions import db
 from todoapp.todos import lists
-from todoapp.todos.queries import encode_cursor
+from todoapp.todos.queries import Listing, encode_cursor
 
 SORTS = ["id", "created_at", "updated_at", "description"]
 ORDERS = ["asc", "desc"]
@@ -262,9 +263,9 @@ def test_a_malformed_cursor_is_rejected(client: FlaskClient, cursor: str) -> Non
     ],
 )
 def test_a_cursor_with_a_forged_key_is_rejected(
-    client: FlaskClient, sort_by: str, key: list[object]
+    client: FlaskClient, sort_by: Any, key: Any
 ) -> None:
-    cursor = encode_cursor(lists.Listing(sort_by=sort_by), key)
+    cursor = encode_cursor(Listing(sort_by=sort_by), key)
 
     response = client.get(f"/api/todos?limit=1&sort_by={sort_by}&cursor={cursor}")
 
@@ -479,7 +480,7 @@ def test_head_returns_the_headers_of_get_but_reads_no_rows(
 ) -> None:
     sizes = []
 
-    def read_batch(listing: lists.Listing, size: int) -> lists.Batch:
+    def read_batch(listing: Listing, size: int) -> lists.Batch:
         sizes.append(size)
         return read(listing, size)
 
@@ -494,7 +495,7 @@ def test_head_returns_the_headers_of_get_but_reads_no_rows(
     assert "Content-Length" not in response.headers
     assert sizes == [0]
     with app.app_context():
-        assert read(lists.Listing(), 0) == lists.Batch(b"", None, None)
+        assert read(Listing(), 0) == lists.Batch(b"", None, None)
     assert client.head("/api/todos?limit=0").status_code == 400
 
 
@@ -554,6 +555,7 @@ def test_streaming_holds_no_connection_between_batches(client: FlaskClient, app:
     next(iter(response.iter_encoded()))
 
     with app.app_context():
+        assert isinstance(db.engine.pool, QueuePool)
         assert db.engine.pool.checkedout() == 0
     response.close()
 

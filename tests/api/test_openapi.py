@@ -182,7 +182,9 @@ def test_responses_to_invalid_requests_conform_to_the_document(
 def check_conformance(app: Flask, method: str, path: str, mode: GenerationMode) -> None:
     operation = schemathesis.openapi.from_wsgi("/openapi.json", app)[path][method]
 
-    @settings(derandomize=True, max_examples=50, deadline=None, suppress_health_check=HealthCheck)
+    @settings(
+        derandomize=True, max_examples=50, deadline=None, suppress_health_check=list(HealthCheck)
+    )
     @given(operation.as_strategy(generation_mode=mode))
     def conforms(case: schemathesis.Case) -> None:
         # Cursors are opaque, so a generated one is never valid.

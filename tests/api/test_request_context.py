@@ -94,7 +94,8 @@ def info_of(app: Flask) -> Callable[[str], RequestInfo]:
 
     def info_of(path: str) -> RequestInfo:
         environ = create_environ(path)
-        with closing(app(environ, lambda *_: None)) as response:
+        response: Any = app(environ, lambda *_: None)
+        with closing(response):
             b"".join(response)
         return environ[ENVIRON_KEY]
 
@@ -206,7 +207,7 @@ class SQLStateError(psycopg2.DatabaseError):
         self.code = pgcode
 
     @property
-    def pgcode(self) -> str:
+    def pgcode(self) -> str:  # type: ignore[override]  # psycopg2's is read-only as well
         return self.code
 
 
@@ -222,5 +223,7 @@ class SQLStateError(psycopg2.DatabaseError):
         (PoolTimeoutError("QueuePool limit of size 1"), "pool_timeout"),
     ],
 )
-def test_a_database_error_is_named_after_its_condition(error: Exception, name: str) -> None:
+def test_a_database_error_is_named_after_its_condition(
+    error: psycopg2.Error | PoolTimeoutError, name: str
+) -> None:
     assert kind(error) == name

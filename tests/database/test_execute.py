@@ -127,7 +127,7 @@ def test_an_idle_connection_is_replaced_only_if_it_is_broken(
     url = single_connection_app.config["SQLALCHEMY_DATABASE_URI"].set(drivername="postgresql")
     with single_connection_app.app_context(), closing(db.engine.raw_connection()) as connection:
         connection.cursor().execute("LISTEN news")
-        idle = connection.dbapi_connection
+        idle: Any = connection.dbapi_connection
     pid = idle.info.backend_pid
     with closing(psycopg2.connect(url.render_as_string(hide_password=False))) as other:
         other.autocommit = True

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import QueuePool, text
 
 from tests.support.waiting import wait_until
 from todoapp.extensions import db
@@ -129,7 +129,7 @@ def test_a_conditional_delete_detects_a_concurrent_update(
 
 
 @pytest.mark.parametrize("change", [{}, {"completed": True}])
-def test_a_version_mismatch_changes_nothing(change: dict[str, bool]) -> None:
+def test_a_version_mismatch_changes_nothing(change: dict[str, Any]) -> None:
     before = create()
 
     for versions in ([], ["nonsense"], ["2025-12-28T10:00:00.123456Z"]):
@@ -187,4 +187,5 @@ def test_an_id_out_of_range_is_not_looked_up(
 def test_no_connection_is_held_after_an_operation() -> None:
     service.create_todo(description="Buy groceries")
 
+    assert isinstance(db.engine.pool, QueuePool)
     assert db.engine.pool.checkedout() == 0
