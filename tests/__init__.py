@@ -1,1 +1,1 @@
-"""The tests, in directories like those of `todoapp/`; `support/` has their helpers."""
+"""Tests, in directories that mirror `todoapp/` and `server/`; `support/` has the helpers."""

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for each process of the test run, its schema made by the migrations."""
+"""Fixtures: PostgreSQL servers, migrated databases, applications and clients."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -14,21 +14,21 @@ from tests.support.web import WebProcess, serving
 from todoapp import create_app
 from todoapp.config import Config
 
-# Nothing of a test database has to outlive the test. A test that lets the server crash has one
-# of its own, with PostgreSQL's own settings.
-FAST_AND_FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# Test databases need not survive a crash. Tests that crash the server start their own, with
+# PostgreSQL's default settings.
+WITHOUT_DURABILITY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A running server."""
-    with Postgres(tmp_path_factory.mktemp("postgres"), FAST_AND_FORGETFUL).running() as server:
+    """Run the PostgreSQL server that all tests of this process share."""
+    with Postgres(tmp_path_factory.mktemp("postgres"), WITHOUT_DURABILITY).running() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def make_app() -> Callable[..., Flask]:
-    """Make an application, given its environment variables."""
+    """Return a function that creates an application from environment variables."""
 
     def make(**environ: str) -> Flask:
         return create_app(Config.from_environ(environ))
@@ -38,7 +38,7 @@ def make_app() -> Callable[..., Flask]:
 
 @pytest.fixture(scope="session")
 def template(postgres: Postgres, make_app: Callable[..., Flask]) -> str:
-    """The name of a database that the migrations have made."""
+    """Create a migrated database to copy, and return its name."""
     app = make_app(DATABASE_URL=postgres.create_database("template_todos"))
     with app.app_context():
         flask_migrate.upgrade()
@@ -47,7 +47,7 @@ def template(postgres: Postgres, make_app: Callable[..., Flask]) -> str:
 
 @pytest.fixture(scope="session")
 def databases(postgres: Postgres) -> Iterator[Callable[..., str]]:
-    """Make databases: each call returns the address of a new one."""
+    """Return a function that creates a database and returns its URL."""
     numbers = count()
     names = []
 
@@ -62,26 +62,26 @@ def databases(postgres: Postgres) -> Iterator[Callable[..., str]]:
 
 @pytest.fixture
 def empty_database(databases: Callable[..., str]) -> str:
-    """The address of a database with nothing in it."""
+    """Create an empty database for this test and return its URL."""
     return databases()
 
 
 @pytest.fixture
 def database(databases: Callable[..., str], template: str) -> str:
-    """The address of a migrated database of this test's own."""
+    """Create a migrated database for this test and return its URL."""
     return databases(template)
 
 
 @pytest.fixture
 def web(database: str) -> Iterator[WebProcess]:
-    """A web process of this test's own."""
+    """Run a web process for this test."""
     with serving(DATABASE_URL=database) as process:
         yield process
 
 
 @pytest.fixture(scope="session")
 def as_guest(postgres: Postgres) -> Callable[[str], str]:
-    """Turn the address of a database into that for a role without rights."""
+    """Return a function that changes a database URL to that of an unprivileged role."""
     postgres.execute("CREATE ROLE guest LOGIN")
     return lambda url: url.replace("postgres@", "guest@")
 
@@ -90,31 +90,33 @@ def as_guest(postgres: Postgres) -> Callable[[str], str]:
 def shared_app(
     databases: Callable[..., str], template: str, make_app: Callable[..., Flask]
 ) -> Flask:
+    """Create the application that all tests of this process share."""
     return make_app(DATABASE_URL=databases(template))
 
 
 @pytest.fixture
 def app(shared_app: Flask, sql: Callable[..., list[tuple]]) -> Iterator[Flask]:
-    """The application, over a database without todos."""
+    """Return the shared application, and delete its todos after the test."""
     yield shared_app
     sql("TRUNCATE todos RESTART IDENTITY")
 
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
+    """Return a test client of the shared application."""
     return app.test_client()
 
 
 @pytest.fixture
 def sql(shared_app: Flask, postgres: Postgres) -> Callable[..., list[tuple]]:
-    """Execute a statement in the application's database, on a connection of its own."""
+    """Return a function that executes SQL in the application's database, on a new connection."""
     database = shared_app.config["SQLALCHEMY_DATABASE_URI"].database
     return lambda statement: postgres.execute(statement, database)
 
 
 @pytest.fixture
 def statements(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """Return the statements that the application has sent since the test began."""
+    """Return a function that lists the statements sent since the start of the test."""
     caplog.set_level(logging.INFO, "todoapp.database.execute")
     return lambda: [
         record.getMessage()

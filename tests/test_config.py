@@ -1,4 +1,4 @@
-"""The environment variables: what is read, what is refused, and that no password gets out."""
+"""Environment variables: parsing, validation, and keeping the password secret."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def read(**environ: str) -> Config:
 @pytest.mark.parametrize(
     "scheme", ["postgres", "postgresql", "postgresql+psycopg2", "postgresql+asyncpg"]
 )
-def test_every_form_of_the_address_is_read_for_psycopg2(scheme: str) -> None:
+def test_every_url_scheme_maps_to_psycopg2(scheme: str) -> None:
     url = read(DATABASE_URL=f"{scheme}://ann:s3cret@db.example.com:5433/todos").database_url
 
     assert url.render_as_string(hide_password=False) == (
@@ -23,27 +23,27 @@ def test_every_form_of_the_address_is_read_for_psycopg2(scheme: str) -> None:
 
 
 @pytest.mark.parametrize("query", ["sslmode=require", "ssl=require"])
-def test_ssl_is_understood_as_libpq_and_as_asyncpg_say_it(query: str) -> None:
+def test_ssl_options_of_libpq_and_asyncpg_are_accepted(query: str) -> None:
     assert dict(read(DATABASE_URL=f"{URL}?{query}").database_url.query) == {"sslmode": "require"}
 
 
-def test_a_socket_can_be_named_as_the_host() -> None:
+def test_the_host_can_be_a_unix_socket_directory() -> None:
     url = read(DATABASE_URL="postgresql:///todos?host=/run/postgresql").database_url
 
     assert (url.database, dict(url.query)) == ("todos", {"host": "/run/postgresql"})
 
 
 @pytest.mark.parametrize(
-    ("places", "hosts", "ports"),
+    ("netloc", "hosts", "ports"),
     [
         ("db1,db2", "db1,db2", "5432,5432"),
         ("db1:5433,db2:5434", "db1,db2", "5433,5434"),
         ("[::1]:5433,db2", "::1,db2", "5433,5432"),
     ],
 )
-def test_several_hosts_can_be_named(places: str, hosts: str, ports: str) -> None:
-    address = f"postgres://ann:s3,cret@{places}/todos?target_session_attrs=read-write"
-    url = read(DATABASE_URL=address).database_url
+def test_several_hosts_are_accepted(netloc: str, hosts: str, ports: str) -> None:
+    dsn = f"postgres://ann:s3,cret@{netloc}/todos?target_session_attrs=read-write"
+    url = read(DATABASE_URL=dsn).database_url
 
     assert (url.username, url.password, url.database) == ("ann", "s3,cret", "todos")
     assert dict(url.query) == {
@@ -53,7 +53,7 @@ def test_several_hosts_can_be_named(places: str, hosts: str, ports: str) -> None
     }
 
 
-def test_white_space_around_the_address_is_not_a_part_of_it() -> None:
+def test_whitespace_around_the_url_is_stripped() -> None:
     assert read(DATABASE_URL=f" {URL}\n") == read()
 
 
@@ -62,7 +62,7 @@ def test_a_percent_encoded_password_is_decoded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "fault"),
+    ("value", "problem"),
     [
         (None, "is not set"),
         ("", "is not set"),
@@ -87,14 +87,14 @@ def test_a_percent_encoded_password_is_decoded() -> None:
         (f"{URL}?sslmode=maybe", "has an sslmode that is none of disable, allow, prefer"),
     ],
 )
-def test_a_wrong_address_is_one_line_with_its_fault_and_without_the_password(
-    value: str | None, fault: str
+def test_an_invalid_url_is_reported_in_one_line_without_the_password(
+    value: str | None, problem: str
 ) -> None:
-    with pytest.raises(ConfigError) as refusal:
+    with pytest.raises(ConfigError) as error:
         Config.from_environ({} if value is None else {"DATABASE_URL": value})
 
-    message = str(refusal.value)
-    assert message.startswith(f"DATABASE_URL {fault}")
+    message = str(error.value)
+    assert message.startswith(f"DATABASE_URL {problem}")
     assert "\n" not in message
     assert "s3cret" not in message
 
@@ -107,13 +107,13 @@ def test_the_password_is_not_in_the_repr(url: str) -> None:
     assert "s3cret" not in repr(config) + str(config) + repr(config.flask_settings())
 
 
-def test_the_defaults_give_each_thread_a_connection() -> None:
+def test_the_default_pool_has_one_connection_per_thread() -> None:
     config = read(WEB_THREADS="7")
 
     assert (config.db_pool_size, config.db_max_overflow) == (7, 0)
 
 
-def test_the_defaults_fit_a_plan_of_twenty_connections_during_a_deploy() -> None:
+def test_the_defaults_stay_within_20_connections_during_a_deploy() -> None:
     config = read()
 
     per_release = config.web_concurrency * (config.db_pool_size + config.db_max_overflow)
@@ -128,7 +128,7 @@ def test_the_defaults_fit_a_plan_of_twenty_connections_during_a_deploy() -> None
         ("PORT", "65536"),
         ("PORT", "http"),
         ("PORT", ""),
-        ("PORT", "٣"),  # a digit, but not of ASCII
+        ("PORT", "٣"),  # a digit, but not an ASCII one
         ("WEB_CONCURRENCY", "0"),
         ("WEB_THREADS", "-1"),
         ("TRUSTED_PROXIES", "yes"),
@@ -155,19 +155,17 @@ def test_the_defaults_fit_a_plan_of_twenty_connections_during_a_deploy() -> None
         ("TRUSTED_HOSTS", "a..b"),
     ],
 )
-def test_a_wrong_value_is_one_line_that_names_the_variable_and_the_value(
-    name: str, value: str
-) -> None:
-    with pytest.raises(ConfigError) as refusal:
+def test_an_invalid_value_is_reported_in_one_line_with_its_variable(name: str, value: str) -> None:
+    with pytest.raises(ConfigError) as error:
         read(**{name: value})
 
-    message = str(refusal.value)
+    message = str(error.value)
     assert message.startswith(f"{name} ")
     assert repr(value) in message
     assert "\n" not in message
 
 
-def test_every_setting_is_read_from_its_variable() -> None:
+def test_every_variable_is_read() -> None:
     config = read(
         PORT="80",
         WEB_CONCURRENCY="3",

@@ -1,4 +1,4 @@
-"""The direction of the imports: todos → web, database → observability."""
+"""Import direction: todos → web, database → observability."""
 
 import ast
 from pathlib import Path
@@ -11,7 +11,7 @@ PACKAGES = {"observability", "database", "web", "todos", "page"}
 
 
 def imported(path: Path) -> set[str]:
-    """Return the full names of the modules, or names in modules, that a module imports."""
+    """Return the fully qualified names that a module imports."""
     package = path.relative_to(ROOT).parent.parts
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -24,11 +24,11 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-def imports_of(folder: str, forbidden: set[str]) -> dict[str, set[str]]:
-    """Return the forbidden imports below a folder, by module."""
+def forbidden_imports(folder: str, forbidden: set[str]) -> dict[str, set[str]]:
+    """Return the forbidden imports in a directory tree, by module."""
     modules = list((ROOT / folder).rglob("*.py"))
     assert len(modules) > 1
-    wrong = {
+    violations = {
         module.relative_to(ROOT).as_posix(): {
             name
             for name in imported(module)
@@ -36,7 +36,7 @@ def imports_of(folder: str, forbidden: set[str]) -> dict[str, set[str]]:
         }
         for module in modules
     }
-    return {module: names for module, names in wrong.items() if names}
+    return {module: names for module, names in violations.items() if names}
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,10 @@ def imports_of(folder: str, forbidden: set[str]) -> dict[str, set[str]]:
         ("page", {"todos", "web"}),
     ],
 )
-def test_imports_run_one_way(package: str, allowed: set[str]) -> None:
+def test_imports_run_in_one_direction(package: str, allowed: set[str]) -> None:
     forbidden = {f"todoapp.{name}" for name in PACKAGES - allowed - {package}}
 
-    assert imports_of(f"todoapp/{package}", forbidden) == {}
+    assert forbidden_imports(f"todoapp/{package}", forbidden) == {}
 
 
 @pytest.mark.parametrize(
@@ -65,4 +65,4 @@ def test_imports_run_one_way(package: str, allowed: set[str]) -> None:
 def test_the_application_and_the_server_do_not_depend_on_each_other(
     folder: str, forbidden: set[str]
 ) -> None:
-    assert imports_of(folder, forbidden) == {}
+    assert forbidden_imports(folder, forbidden) == {}

@@ -1,1 +1,1 @@
-"""The HTTP contract, through Flask's test client."""
+"""The HTTP contract, tested with Flask's test client."""

@@ -1,11 +1,11 @@
-"""Conditional requests: RFC 9110, section 13."""
+"""Conditional requests: ETag, If-None-Match and If-Match (RFC 9110, section 13)."""
 
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
-from tests.api.test_routes import create
+from tests.support.todos import create_todo
 
 
 def etag(client: FlaskClient, path: str = "/api/todos/1") -> str:
@@ -14,11 +14,11 @@ def etag(client: FlaskClient, path: str = "/api/todos/1") -> str:
 
 @pytest.fixture
 def todo(client: FlaskClient) -> dict[str, Any]:
-    return create(client)
+    return create_todo(client)
 
 
 @pytest.mark.usefixtures("todo")
-def test_every_answer_with_a_todo_has_the_same_etag_until_it_changes(client: FlaskClient) -> None:
+def test_the_etag_of_a_todo_is_stable_until_the_todo_changes(client: FlaskClient) -> None:
     created = client.post("/api/todos", json={"description": "x"}).headers["ETag"]
     assert etag(client, "/api/todos/2") == created
 
@@ -31,7 +31,7 @@ def test_every_answer_with_a_todo_has_the_same_etag_until_it_changes(client: Fla
 @pytest.mark.usefixtures("todo")
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}', "*"])
 @pytest.mark.parametrize("path", ["/api/todos/1", "/api/todos?limit=5"])
-def test_a_client_that_has_it_is_answered_304_without_a_body(
+def test_a_matching_if_none_match_returns_304_without_a_body(
     client: FlaskClient, path: str, form: str
 ) -> None:
     known = etag(client, path)
@@ -45,7 +45,9 @@ def test_a_client_that_has_it_is_answered_304_without_a_body(
 
 @pytest.mark.usefixtures("todo")
 @pytest.mark.parametrize("path", ["/api/todos/1", "/api/todos?limit=5"])
-def test_a_client_that_has_an_older_state_gets_the_new_one(client: FlaskClient, path: str) -> None:
+def test_a_stale_if_none_match_returns_the_current_representation(
+    client: FlaskClient, path: str
+) -> None:
     known = etag(client, path)
     client.patch("/api/todos/1", json={"completed": True})
 
@@ -57,27 +59,27 @@ def test_a_client_that_has_an_older_state_gets_the_new_one(client: FlaskClient, 
 
 
 @pytest.mark.usefixtures("todo")
-def test_a_page_is_another_one_once_more_follows_it_or_the_count_is_another(
+def test_the_etag_of_a_page_covers_the_next_link_and_the_total_count(
     client: FlaskClient,
 ) -> None:
     alone = etag(client, "/api/todos?limit=1")
     counted = etag(client, "/api/todos?limit=1&count=true")
-    create(client)
+    create_todo(client)
     followed = etag(client, "/api/todos?limit=1")
-    create(client)
+    create_todo(client)
 
     assert alone != followed
     assert etag(client, "/api/todos?limit=1") == followed
     assert etag(client, "/api/todos?limit=1&count=true") != counted
 
 
-def test_a_list_without_a_limit_has_no_etag(client: FlaskClient) -> None:
+def test_an_unpaginated_list_has_no_etag(client: FlaskClient) -> None:
     assert "ETag" not in client.get("/api/todos").headers
 
 
 @pytest.mark.usefixtures("todo")
 @pytest.mark.parametrize("form", ["{}", '"other", {}', "*"])
-def test_what_is_as_expected_is_changed(client: FlaskClient, form: str) -> None:
+def test_a_matching_if_match_allows_the_change(client: FlaskClient, form: str) -> None:
     expected = {"If-Match": form.format(etag(client))}
 
     response = client.patch("/api/todos/1", json={"completed": True}, headers=expected)
@@ -93,7 +95,7 @@ def test_what_is_as_expected_is_changed(client: FlaskClient, form: str) -> None:
 @pytest.mark.parametrize(
     ("method", "body"), [("PATCH", {"completed": True}), ("PATCH", {}), ("DELETE", None)]
 )
-def test_what_is_not_as_expected_is_left_as_it_is(
+def test_a_stale_if_match_returns_412_and_changes_nothing(
     client: FlaskClient, todo: dict[str, Any], method: str, body: Any, form: str
 ) -> None:
     headers = {"If-Match": form.format(etag(client))}
@@ -106,9 +108,7 @@ def test_what_is_not_as_expected_is_left_as_it_is(
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
-def test_a_todo_that_is_gone_is_not_found_whatever_is_expected(
-    client: FlaskClient, method: str
-) -> None:
+def test_a_missing_todo_is_404_regardless_of_if_match(client: FlaskClient, method: str) -> None:
     body = {"completed": True} if method == "PATCH" else None
 
     response = client.open("/api/todos/7", method=method, json=body, headers={"If-Match": '"x"'})
@@ -118,9 +118,7 @@ def test_a_todo_that_is_gone_is_not_found_whatever_is_expected(
 
 @pytest.mark.usefixtures("todo")
 @pytest.mark.parametrize("version", ['"\0"', '"\xff"', '"', ",", "", 'W/"x"', '"x' * 1000])
-def test_a_version_that_no_todo_can_have_is_none_of_its_versions(
-    client: FlaskClient, version: str
-) -> None:
+def test_a_malformed_if_match_matches_nothing(client: FlaskClient, version: str) -> None:
     response = client.delete("/api/todos/1", headers={"If-Match": version})
 
     assert response.status_code == 412

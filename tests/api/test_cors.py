@@ -1,4 +1,4 @@
-"""What pages of other origins may do."""
+"""CORS: the default origins, configured origins, and all others."""
 
 from collections.abc import Callable
 
@@ -6,14 +6,14 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-LOCAL = [f"http://{h}:{p}" for h in ("localhost", "127.0.0.1") for p in (3000, 3001, 3002)]
-STRANGERS = [
+LOCAL_ORIGINS = [f"http://{h}:{p}" for h in ("localhost", "127.0.0.1") for p in (3000, 3001, 3002)]
+OTHER_ORIGINS = [
     *("http://localhost:3003", "https://localhost:3000", "http://evil.example", "null"),
     *("*", "", "localhost:3000", "http://localhost", "http://localhost:3000/", "http://"),
     *("http://localhost:30000", "http://localhost:3000.evil.example", "http://x@localhost:3000"),
     *("http://evil.example,http://localhost:3000", "http://localhost:3000 http://evil.example"),
 ]
-EXPOSED = {"ETag", "Link", "Location", "Retry-After", "X-Request-ID", "X-Total-Count"}
+EXPOSED_HEADERS = {"ETag", "Link", "Location", "Retry-After", "X-Request-ID", "X-Total-Count"}
 
 
 def preflight(client: FlaskClient, origin: str, method: str) -> dict[str, str]:
@@ -27,14 +27,12 @@ def preflight(client: FlaskClient, origin: str, method: str) -> dict[str, str]:
     return dict(response.headers)
 
 
-@pytest.mark.parametrize("origin", LOCAL)
-def test_the_local_frontends_are_allowed_where_nothing_is_configured(
-    client: FlaskClient, origin: str
-) -> None:
+@pytest.mark.parametrize("origin", LOCAL_ORIGINS)
+def test_local_origins_are_allowed_by_default(client: FlaskClient, origin: str) -> None:
     headers = client.get("/api/todos", headers={"Origin": origin}).headers
 
     assert headers["Access-Control-Allow-Origin"] == origin
-    assert set(headers["Access-Control-Expose-Headers"].split(", ")) == EXPOSED
+    assert set(headers["Access-Control-Expose-Headers"].split(", ")) == EXPOSED_HEADERS
     assert "Origin" in headers["Vary"]
     assert "Access-Control-Allow-Credentials" not in headers
 
@@ -48,26 +46,26 @@ def test_an_allowed_origin_may_use_every_method(client: FlaskClient, method: str
     assert headers["Access-Control-Allow-Headers"] == "content-type"
 
 
-@pytest.mark.parametrize("origin", STRANGERS)
-def test_another_origin_gets_no_permission(client: FlaskClient, origin: str) -> None:
+@pytest.mark.parametrize("origin", OTHER_ORIGINS)
+def test_other_origins_are_not_allowed(client: FlaskClient, origin: str) -> None:
     simple = dict(client.get("/api/todos", headers={"Origin": origin}).headers)
 
     for headers in (simple, preflight(client, origin, "POST")):
         assert not [name for name in headers if name.startswith("Access-Control-Allow")]
 
 
-def test_a_request_without_an_origin_gets_no_permission(client: FlaskClient) -> None:
+def test_a_request_without_an_origin_gets_no_allow_origin_header(client: FlaskClient) -> None:
     assert "Access-Control-Allow-Origin" not in client.get("/api/todos").headers
 
 
-def test_an_error_can_be_read_by_an_allowed_origin(client: FlaskClient) -> None:
+def test_error_responses_have_cors_headers(client: FlaskClient) -> None:
     response = client.get("/api/todos/1", headers={"Origin": "http://localhost:3000"})
 
     assert response.status_code == 404
     assert response.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
 
 
-def test_the_configured_origins_replace_the_local_ones(make_app: Callable[..., Flask]) -> None:
+def test_configured_origins_replace_the_default_ones(make_app: Callable[..., Flask]) -> None:
     app = make_app(
         DATABASE_URL="postgresql://db/todos", CORS_ORIGINS="https://a.example,https://b.example"
     )
@@ -80,7 +78,7 @@ def test_the_configured_origins_replace_the_local_ones(make_app: Callable[..., F
     assert allowed("http://localhost:3000") is None
 
 
-def test_an_origin_is_no_pattern(make_app: Callable[..., Flask]) -> None:
+def test_an_origin_is_not_a_pattern(make_app: Callable[..., Flask]) -> None:
     app = make_app(DATABASE_URL="postgresql://db/todos", CORS_ORIGINS="https://a.example")
 
     response = app.test_client().get("/health/live", headers={"Origin": "https://aXexample"})
@@ -88,7 +86,7 @@ def test_an_origin_is_no_pattern(make_app: Callable[..., Flask]) -> None:
     assert "Access-Control-Allow-Origin" not in response.headers
 
 
-def test_no_configured_origin_means_that_none_is_allowed(make_app: Callable[..., Flask]) -> None:
+def test_an_empty_list_of_origins_allows_none(make_app: Callable[..., Flask]) -> None:
     client = make_app(DATABASE_URL="postgresql://db/todos", CORS_ORIGINS="").test_client()
 
     headers = client.get("/health/live", headers={"Origin": "http://localhost:3000"}).headers
@@ -96,7 +94,7 @@ def test_no_configured_origin_means_that_none_is_allowed(make_app: Callable[...,
     assert "Access-Control-Allow-Origin" not in headers
 
 
-def test_every_method_tells_a_stranger_nothing(client: FlaskClient) -> None:
+def test_other_origins_get_no_cors_headers_for_any_method(client: FlaskClient) -> None:
     for method in ("GET", "HEAD", "OPTIONS", "POST", "PATCH", "DELETE"):
         headers = client.open(
             "/api/todos", method=method, headers={"Origin": "http://evil.example"}
@@ -104,7 +102,7 @@ def test_every_method_tells_a_stranger_nothing(client: FlaskClient) -> None:
         assert not [name for name, _ in headers if name.startswith("Access-Control-")]
 
 
-def test_an_answer_is_kept_for_no_other_origin_than_the_one_that_it_was_for(
+def test_responses_vary_by_origin(
     make_app: Callable[..., Flask],
 ) -> None:
     app = make_app(DATABASE_URL="postgresql://db/todos", CORS_ORIGINS="https://a.example")
@@ -115,7 +113,7 @@ def test_an_answer_is_kept_for_no_other_origin_than_the_one_that_it_was_for(
 
 
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
-def test_where_all_origins_are_allowed_none_may_use_credentials(
+def test_a_wildcard_origin_never_allows_credentials(
     make_app: Callable[..., Flask], method: str
 ) -> None:
     client = make_app(DATABASE_URL="postgresql://db/todos", CORS_ORIGINS="*").test_client()

@@ -1,4 +1,4 @@
-"""Failures of the service itself: what the client is told, and what not."""
+"""Server-side failures: status, detail, log, and no confidential information."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +16,7 @@ REQUESTS = [("GET", "/api/todos"), ("GET", "/api/todos/1"), ("DELETE", "/api/tod
 
 
 @pytest.mark.parametrize(("method", "path"), [*REQUESTS, ("GET", "/health")])
-def test_without_a_database_every_request_is_a_503_that_gives_nothing_away(
+def test_an_unreachable_database_is_a_503_without_confidential_details(
     make_app: Callable[..., Flask], method: str, path: str
 ) -> None:
     client = make_app(DATABASE_URL=UNREACHABLE).test_client()
@@ -29,7 +29,7 @@ def test_without_a_database_every_request_is_a_503_that_gives_nothing_away(
     assert int(response.headers["Retry-After"]) > 0
 
 
-def test_the_log_says_why_the_database_is_unavailable_but_not_the_password(
+def test_a_failed_connection_is_logged_with_its_reason_but_without_the_password(
     make_app: Callable[..., Flask], caplog: pytest.LogCaptureFixture
 ) -> None:
     make_app(DATABASE_URL=UNREACHABLE).test_client().get("/api/todos")
@@ -40,7 +40,7 @@ def test_the_log_says_why_the_database_is_unavailable_but_not_the_password(
     assert "\n" not in record.message
 
 
-def test_a_locked_table_is_a_503_and_nothing_is_half_done(client: FlaskClient, app: Flask) -> None:
+def test_a_lock_timeout_is_a_503_and_changes_nothing(client: FlaskClient, app: Flask) -> None:
     client.post("/api/todos", json={"description": "Buy groceries"})
     with app.app_context():
         other = db.engine.connect().execution_options(isolation_level="READ COMMITTED")
@@ -53,7 +53,7 @@ def test_a_locked_table_is_a_503_and_nothing_is_half_done(client: FlaskClient, a
     assert client.get("/api/todos/1").get_json()["completed"] is False
 
 
-def test_a_pool_without_a_free_connection_is_a_503(
+def test_an_exhausted_connection_pool_is_a_503(
     make_app: Callable[..., Flask], shared_app: Flask
 ) -> None:
     url = shared_app.config["SQLALCHEMY_DATABASE_URI"].render_as_string()
@@ -67,7 +67,7 @@ def test_a_pool_without_a_free_connection_is_a_503(
     assert int(response.headers["Retry-After"]) > 0
 
 
-def test_a_connection_that_broke_while_it_was_idle_is_not_the_clients_problem(
+def test_a_connection_lost_while_idle_is_replaced_transparently(
     client: FlaskClient, sql: Callable[..., Any]
 ) -> None:
     client.get("/api/todos")
@@ -80,17 +80,17 @@ def test_a_connection_that_broke_while_it_was_idle_is_not_the_clients_problem(
 
 
 @pytest.fixture
-def refusing(app: Flask, sql: Callable[..., Any]) -> Iterator[Callable[[str], None]]:
-    """Make the database refuse every new todo with a SQLSTATE, as a real fault would."""
+def fail_inserts(app: Flask, sql: Callable[..., Any]) -> Iterator[Callable[[str], None]]:
+    """Make every INSERT fail with a given SQLSTATE, as a real fault would."""
 
-    def refuse(sqlstate: str) -> None:
+    def fail_with(sqlstate: str) -> None:
         sql(
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
             f" RAISE 'refused' USING ERRCODE = '{sqlstate}', DETAIL = NEW.description; END $$;"
             "CREATE TRIGGER refuse BEFORE INSERT ON todos FOR EACH ROW EXECUTE FUNCTION refuse()"
         )
 
-    yield refuse
+    yield fail_with
     sql("DROP FUNCTION refuse CASCADE")
 
 
@@ -110,10 +110,10 @@ def refusing(app: Flask, sql: Callable[..., Any]) -> Iterator[Callable[[str], No
         ("58030", "The database is unavailable"),  # input/output error
     ],
 )
-def test_what_the_database_cannot_do_now_is_a_503_that_says_so(
-    client: FlaskClient, refusing: Callable[[str], None], sqlstate: str, detail: str
+def test_a_temporary_database_error_is_a_503_with_its_reason(
+    client: FlaskClient, fail_inserts: Callable[[str], None], sqlstate: str, detail: str
 ) -> None:
-    refusing(sqlstate)
+    fail_inserts(sqlstate)
 
     response = client.post("/api/todos", json={"description": "x"})
 
@@ -122,10 +122,10 @@ def test_what_the_database_cannot_do_now_is_a_503_that_says_so(
     assert client.get("/api/todos").get_json() == []
 
 
-def test_an_error_that_nobody_foresaw_is_a_500_without_details(
-    client: FlaskClient, refusing: Callable[[str], None], caplog: pytest.LogCaptureFixture
+def test_an_unexpected_database_error_is_a_500_without_details(
+    client: FlaskClient, fail_inserts: Callable[[str], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    refusing("23514")  # check violation
+    fail_inserts("23514")  # check violation
 
     response = client.post("/api/todos", json={"description": "my secret"})
 
@@ -136,11 +136,11 @@ def test_an_error_that_nobody_foresaw_is_a_500_without_details(
     assert "my secret" not in caplog.text
 
 
-def test_an_error_of_our_own_is_a_500_and_its_traceback_is_logged(
+def test_an_unhandled_exception_is_a_500_and_its_traceback_is_logged(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(todo_id: int) -> None:
-        raise ZeroDivisionError("a fault of ours")
+        raise ZeroDivisionError("a simulated bug")
 
     monkeypatch.setattr(service, "get_todo", fail)
 
@@ -150,5 +150,5 @@ def test_an_error_of_our_own_is_a_500_and_its_traceback_is_logged(
     assert response.get_json() == {"detail": "Internal server error"}
     (record,) = caplog.records
     assert record.getMessage() == "Exception on GET /api/todos/1"
-    assert caplog.text.count("ZeroDivisionError: a fault of ours") == 1
+    assert caplog.text.count("ZeroDivisionError: a simulated bug") == 1
     assert response.headers["X-Request-ID"]

@@ -1,4 +1,4 @@
-"""Lists of todos: their order, pages, filters and search; and changes of many at once."""
+"""Lists: sorting, keyset pagination, filters, search, streaming; and bulk changes."""
 
 import json
 import re
@@ -12,11 +12,13 @@ from flask import Flask, Response
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import QueuePool
 from werkzeug.test import EnvironBuilder, TestResponse
 
+from tests.support.todos import create_todos
 from todoapp.extensions import db
 from todoapp.todos import lists
-from todoapp.todos.queries import encode_cursor
+from todoapp.todos.queries import Listing, encode_cursor
 
 SORTS = ["id", "created_at", "updated_at", "description"]
 ORDERS = ["asc", "desc"]
@@ -26,7 +28,7 @@ Sql = Callable[[str], list[tuple]]
 
 @pytest.fixture
 def todos(client: FlaskClient, sql: Sql) -> list[dict[str, Any]]:
-    """Twelve todos, some of them alike in what lists are sorted by."""
+    """Create twelve todos, with ties in every sort key except `id`."""
     sql(
         "INSERT INTO todos (description, completed, created_at, updated_at)"
         " SELECT 'todo ' || n % 5, n % 3 = 0,"
@@ -35,12 +37,6 @@ def todos(client: FlaskClient, sql: Sql) -> list[dict[str, Any]]:
         " FROM generate_series(1, 12) AS n"
     )
     return client.get("/api/todos").get_json()
-
-
-def add(client: FlaskClient, *descriptions: str) -> None:
-    for description in descriptions:
-        response = client.post("/api/todos", json={"description": description})
-        assert response.status_code == 201, response.text
 
 
 def ids(response: TestResponse) -> list[int]:
@@ -54,7 +50,7 @@ def descriptions(response: TestResponse) -> list[str]:
 
 
 def next_page(response: TestResponse) -> str | None:
-    """Return the address of the next page as a path, None where there is none."""
+    """Return the path of the next page, or None on the last page."""
     if "Link" not in response.headers:
         return None
     link = re.fullmatch(r'<(http://localhost/[!-~]+)>; rel="next"', response.headers["Link"])
@@ -63,27 +59,27 @@ def next_page(response: TestResponse) -> str | None:
 
 
 def pages(client: FlaskClient, path: str) -> Iterator[list[dict[str, Any]]]:
-    """Yield the page at `path`, and those that follow it by their links."""
-    address: str | None = path
-    while address:
-        response = client.get(address)
+    """Yield the page at `path` and the pages after it, following their `Link` headers."""
+    url: str | None = path
+    while url:
+        response = client.get(url)
         assert response.status_code == 200, response.text
         yield response.get_json()
-        address = next_page(response)
+        url = next_page(response)
 
 
 def cursor_of(response: TestResponse) -> str:
-    address = next_page(response)
-    assert address
-    return parse_qs(urlsplit(address).query)["cursor"][0]
+    url = next_page(response)
+    assert url
+    return parse_qs(urlsplit(url).query)["cursor"][0]
 
 
-# Order
+# Sorting
 
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("sort_by", SORTS)
-def test_a_list_is_in_the_order_that_is_asked_for_with_ties_by_id(
+def test_a_list_is_sorted_with_ties_broken_by_id(
     client: FlaskClient, todos: list[dict[str, Any]], sort_by: str, order: str
 ) -> None:
     response = client.get(f"/api/todos?sort_by={sort_by}&order={order}")
@@ -93,18 +89,20 @@ def test_a_list_is_in_the_order_that_is_asked_for_with_ties_by_id(
     )
 
 
-def test_what_is_not_asked_for_is_by_id_ascending(client: FlaskClient, todos: list[Any]) -> None:
+def test_the_default_sort_key_is_id_and_unknown_parameters_are_ignored(
+    client: FlaskClient, todos: list[Any]
+) -> None:
     assert client.get("/api/todos?order=desc").get_json() == todos[::-1]
     assert client.get("/api/todos?unknown=1").get_json() == todos
 
 
-# Pages
+# Keyset pagination
 
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("sort_by", SORTS)
 @pytest.mark.parametrize("limit", [1, 4, 5])
-def test_pages_follow_one_another_without_a_gap_and_without_an_overlap(
+def test_consecutive_pages_have_no_gaps_and_no_overlaps(
     client: FlaskClient, todos: list[Any], sort_by: str, order: str, limit: int
 ) -> None:
     query = f"/api/todos?sort_by={sort_by}&order={order}"
@@ -116,7 +114,7 @@ def test_pages_follow_one_another_without_a_gap_and_without_an_overlap(
 
 
 @pytest.mark.parametrize("limit", [12, 13, 1000])
-def test_the_last_page_has_no_link_even_where_it_is_full(
+def test_the_last_page_has_no_next_link_even_if_it_is_full(
     client: FlaskClient, todos: list[Any], limit: int
 ) -> None:
     response = client.get(f"/api/todos?limit={limit}")
@@ -125,7 +123,7 @@ def test_the_last_page_has_no_link_even_where_it_is_full(
     assert "Link" not in response.headers
 
 
-def test_a_link_is_absolute_and_keeps_what_was_asked_for(
+def test_the_next_link_is_absolute_and_keeps_the_query(
     client: FlaskClient, todos: list[Any]
 ) -> None:
     response = client.get(
@@ -147,15 +145,15 @@ def test_a_link_is_absolute_and_keeps_what_was_asked_for(
     }
 
 
-def test_a_link_is_ascii_whatever_the_host_is_named(client: FlaskClient, todos: list[Any]) -> None:
+def test_the_next_link_is_ascii_for_an_internationalized_host(
+    client: FlaskClient, todos: list[Any]
+) -> None:
     response = client.get("/api/todos?limit=1", base_url="http://xn--fiq228c.example")
 
     assert response.headers["Link"].startswith("<http://xn--fiq228c.example/api/todos?limit=1&")
 
 
-def test_a_link_keeps_the_parameters_of_the_list_and_no_others(
-    client: FlaskClient, todos: list[Any]
-) -> None:
+def test_the_next_link_drops_unknown_parameters(client: FlaskClient, todos: list[Any]) -> None:
     response = client.get("/api/todos?limit=1&order=desc&unknown=" + "x" * 5000)
 
     query = parse_qs(urlsplit(response.headers["Link"].partition(">")[0]).query)
@@ -165,9 +163,9 @@ def test_a_link_keeps_the_parameters_of_the_list_and_no_others(
 @pytest.mark.parametrize(
     "host",
     [{"SERVER_PROTOCOL": "HTTP/1.0"}, {"HTTP_HOST": "under_score"}],
-    ids=["HTTP/1.0", "a name that is no domain"],
+    ids=["HTTP/1.0", "invalid host name"],
 )
-def test_a_link_is_relative_where_no_valid_host_is_named(
+def test_the_next_link_is_relative_without_a_valid_host(
     client: FlaskClient, todos: list[Any], host: dict[str, str]
 ) -> None:
     environ = EnvironBuilder("/api/todos?limit=1").get_environ()
@@ -178,21 +176,21 @@ def test_a_link_is_relative_where_no_valid_host_is_named(
     assert response.headers["Link"].startswith("</api/todos?limit=1&cursor=")
 
 
-def test_a_query_string_that_is_not_utf_8_is_refused(client: FlaskClient) -> None:
+def test_a_query_string_that_is_not_utf_8_is_rejected(client: FlaskClient) -> None:
     response = client.get("/api/todos", environ_overrides={"QUERY_STRING": "search=\xff"})
 
     assert response.status_code == 400
     assert response.get_json() == {"detail": "The query string is not UTF-8"}
 
 
-def test_an_offset_leaves_out_the_first_ones(client: FlaskClient, todos: list[Any]) -> None:
+def test_offset_skips_the_first_todos(client: FlaskClient, todos: list[Any]) -> None:
     assert client.get("/api/todos?offset=10").get_json() == todos[10:]
     assert client.get("/api/todos?offset=2&limit=3").get_json() == todos[2:5]
     assert list(chain.from_iterable(pages(client, "/api/todos?offset=2&limit=3"))) == todos[2:]
     assert client.get("/api/todos?offset=2147483647").get_json() == []
 
 
-def test_a_cursor_without_a_limit_leads_to_all_the_rest(
+def test_a_cursor_without_a_limit_returns_the_rest_of_the_list(
     client: FlaskClient, todos: list[Any]
 ) -> None:
     cursor = cursor_of(client.get("/api/todos?limit=5"))
@@ -200,7 +198,7 @@ def test_a_cursor_without_a_limit_leads_to_all_the_rest(
     assert client.get(f"/api/todos?cursor={cursor}").get_json() == todos[5:]
 
 
-def test_a_cursor_survives_a_restart_and_the_todo_it_was_made_from(
+def test_a_cursor_survives_a_restart_and_the_deletion_of_its_todo(
     client: FlaskClient, todos: list[Any], shared_app: Flask, make_app: Callable[..., Flask]
 ) -> None:
     cursor = cursor_of(client.get("/api/todos?limit=5"))
@@ -212,9 +210,9 @@ def test_a_cursor_survives_a_restart_and_the_todo_it_was_made_from(
     assert response.get_json() == todos[5:7]
 
 
-def test_a_cursor_holds_any_description(client: FlaskClient) -> None:
+def test_a_cursor_can_encode_any_description(client: FlaskClient) -> None:
     longest = ["😀" * 500, "😀" * 499 + "'", '"\\%\u2028']
-    add(client, *longest)
+    create_todos(client, *longest)
 
     found = list(pages(client, "/api/todos?sort_by=description&limit=1"))
 
@@ -224,11 +222,11 @@ def test_a_cursor_holds_any_description(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     "other", ["sort_by=description", "order=desc", "status=completed", "search=todo", "search=TODO"]
 )
-def test_a_cursor_of_another_list_is_refused(
+def test_a_cursor_of_a_different_query_is_rejected(
     client: FlaskClient, todos: list[Any], other: str
 ) -> None:
-    made_for = "search=tod" if other.startswith("search") else ""
-    cursor = cursor_of(client.get(f"/api/todos?limit=1&{made_for}"))
+    original = "search=tod" if other.startswith("search") else ""
+    cursor = cursor_of(client.get(f"/api/todos?limit=1&{original}"))
 
     response = client.get(f"/api/todos?limit=1&cursor={cursor}&{other}")
 
@@ -237,7 +235,7 @@ def test_a_cursor_of_another_list_is_refused(
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "AAAA", "é", "%00", "W10", "bnVsbA", "e30", "MQ"])
-def test_a_malformed_cursor_is_refused(client: FlaskClient, cursor: str) -> None:
+def test_a_malformed_cursor_is_rejected(client: FlaskClient, cursor: str) -> None:
     response = client.get(f"/api/todos?limit=1&cursor={cursor}")
 
     assert response.status_code == 400
@@ -264,10 +262,10 @@ def test_a_malformed_cursor_is_refused(client: FlaskClient, cursor: str) -> None
         ("description", [None, 1]),
     ],
 )
-def test_a_cursor_that_we_have_not_made_is_refused(
-    client: FlaskClient, sort_by: str, key: list[object]
+def test_a_cursor_with_a_forged_key_is_rejected(
+    client: FlaskClient, sort_by: Any, key: Any
 ) -> None:
-    cursor = encode_cursor(lists.Listing(sort_by=sort_by), key)
+    cursor = encode_cursor(Listing(sort_by=sort_by), key)
 
     response = client.get(f"/api/todos?limit=1&sort_by={sort_by}&cursor={cursor}")
 
@@ -278,18 +276,18 @@ def test_a_cursor_that_we_have_not_made_is_refused(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     sort_by=st.sampled_from(SORTS),
-    cut=st.integers(0, 200),
-    letter=st.characters(exclude_categories=["Cs"]),
+    position=st.integers(0, 200),
+    character=st.characters(exclude_categories=["Cs"]),
 )
-def test_a_damaged_cursor_is_refused_or_leads_somewhere(
-    client: FlaskClient, sort_by: str, cut: int, letter: str
+def test_a_corrupted_cursor_is_a_200_or_a_400(
+    client: FlaskClient, sort_by: str, position: int, character: str
 ) -> None:
-    add(client, "a", "b")
+    create_todos(client, "a", "b")
     cursor = cursor_of(client.get(f"/api/todos?sort_by={sort_by}&limit=1"))
-    damaged = cursor[: cut % len(cursor)] + letter + cursor[cut % len(cursor) + 1 :]
+    corrupted = cursor[: position % len(cursor)] + character + cursor[position % len(cursor) + 1 :]
 
     response = client.get(
-        "/api/todos", query_string={"sort_by": sort_by, "limit": 1, "cursor": damaged}
+        "/api/todos", query_string={"sort_by": sort_by, "limit": 1, "cursor": corrupted}
     )
 
     assert response.status_code in (200, 400)
@@ -297,38 +295,36 @@ def test_a_damaged_cursor_is_refused_or_leads_somewhere(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
-def test_no_page_repeats_or_skips_a_todo_whatever_is_added_or_deleted_meanwhile(
+def test_concurrent_inserts_and_deletes_never_shift_a_page(
     client: FlaskClient, sql: Sql, data: st.DataObject
 ) -> None:
     sort_by = data.draw(st.sampled_from(SORTS))
     order = data.draw(st.sampled_from(ORDERS))
     text = st.text("ab", min_size=1, max_size=2)
     sql("TRUNCATE todos")
-    add(client, *data.draw(st.lists(text, min_size=2, max_size=12)))
-    there = set(ids(client.get("/api/todos")))
+    create_todos(client, *data.draw(st.lists(text, min_size=2, max_size=12)))
+    remaining = set(ids(client.get("/api/todos")))
 
     seen: list[int] = []
     limit = data.draw(st.integers(1, 4))
     for page in pages(client, f"/api/todos?sort_by={sort_by}&order={order}&limit={limit}"):
         seen += [todo["id"] for todo in page]
-        for gone in (
-            data.draw(st.lists(st.sampled_from(sorted(there)), max_size=3)) if there else ()
+        for deleted in (
+            data.draw(st.lists(st.sampled_from(sorted(remaining)), max_size=3)) if remaining else ()
         ):
-            client.delete(f"/api/todos/{gone}")
-            there.discard(gone)
-        # Few enough that the list comes to its end.
-        add(client, *data.draw(st.lists(text, max_size=limit - 1)))
+            client.delete(f"/api/todos/{deleted}")
+            remaining.discard(deleted)
+        # Fewer than a page, so that pagination terminates.
+        create_todos(client, *data.draw(st.lists(text, max_size=limit - 1)))
 
     assert len(seen) == len(set(seen))
-    assert there <= set(seen)
+    assert remaining <= set(seen)
 
 
 # Filters
 
 
-def test_a_list_has_only_the_todos_in_the_state_that_is_asked_for(
-    client: FlaskClient, todos: list[Any]
-) -> None:
+def test_a_list_can_be_filtered_by_status(client: FlaskClient, todos: list[Any]) -> None:
     completed = [todo for todo in todos if todo["completed"]]
     incomplete = [todo for todo in todos if not todo["completed"]]
 
@@ -360,7 +356,7 @@ def test_a_list_has_only_the_todos_in_the_state_that_is_asked_for(
         ("search=" + "x" * 10_000, "search", "search must not exceed 200 characters"),
     ],
 )
-def test_a_bad_value_is_refused_by_the_name_of_its_parameter(
+def test_an_invalid_value_is_rejected_with_the_name_of_its_parameter(
     client: FlaskClient, query: str, field: str, detail: str
 ) -> None:
     response = client.get(f"/api/todos?{query}")
@@ -415,10 +411,10 @@ def test_a_bad_value_is_refused_by_the_name_of_its_parameter(
         ("\0", "Buy milk", True),
     ],
 )
-def test_a_search_finds_todos_with_every_word_by_its_beginning(
+def test_a_search_matches_a_prefix_for_every_word(
     client: FlaskClient, search: str, description: str, found: bool
 ) -> None:
-    add(client, description)
+    create_todos(client, description)
 
     response = client.get("/api/todos", query_string={"search": search})
 
@@ -434,19 +430,21 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 @example("'" * 200)
 @example("ΐ" * 200)
 @example("\u0130\u1e9e\ufb03")
-def test_whatever_is_searched_for_is_no_error_and_a_todo_is_found_by_its_own_text(
+def test_any_text_is_a_valid_search_and_finds_the_todo_with_that_text(
     client: FlaskClient, sql: Sql, text: str
 ) -> None:
     sql("TRUNCATE todos")
     if text.strip():
-        add(client, text)
+        create_todos(client, text)
 
     response = client.get("/api/todos", query_string={"search": text})
 
     assert descriptions(response) == ([text] if text.strip() else [])
 
 
-def test_a_search_combines_with_everything_else(client: FlaskClient, todos: list[Any]) -> None:
+def test_a_search_combines_with_filter_sorting_pagination_and_count(
+    client: FlaskClient, todos: list[Any]
+) -> None:
     matching = [todo for todo in todos if todo["description"] == "todo 2" and not todo["completed"]]
     query = "/api/todos?search=2+tod&status=incomplete&sort_by=updated_at&order=desc&count=true"
 
@@ -458,10 +456,10 @@ def test_a_search_combines_with_everything_else(client: FlaskClient, todos: list
     assert list(chain.from_iterable(pages(client, f"{query}&limit=1"))) == expected
 
 
-# Count and HEAD
+# Total count and HEAD
 
 
-def test_the_count_is_that_of_the_whole_list(client: FlaskClient, todos: list[Any]) -> None:
+def test_the_total_count_ignores_pagination(client: FlaskClient, todos: list[Any]) -> None:
     def count(query: str) -> str:
         return client.get(f"/api/todos?count=true&{query}").headers["X-Total-Count"]
 
@@ -472,17 +470,17 @@ def test_the_count_is_that_of_the_whole_list(client: FlaskClient, todos: list[An
     assert count(f"limit=1&cursor={cursor_of(client.get('/api/todos?limit=9'))}") == "12"
 
 
-def test_without_being_asked_for_there_is_no_count(client: FlaskClient) -> None:
+def test_the_total_count_is_opt_in(client: FlaskClient) -> None:
     assert "X-Total-Count" not in client.get("/api/todos").headers
     assert "X-Total-Count" not in client.get("/api/todos?count=false").headers
 
 
-def test_head_answers_like_get_but_reads_no_rows(
+def test_head_returns_the_headers_of_get_but_reads_no_rows(
     client: FlaskClient, app: Flask, todos: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = []
 
-    def read_batch(listing: lists.Listing, size: int) -> lists.Batch:
+    def read_batch(listing: Listing, size: int) -> lists.Batch:
         sizes.append(size)
         return read(listing, size)
 
@@ -497,7 +495,7 @@ def test_head_answers_like_get_but_reads_no_rows(
     assert "Content-Length" not in response.headers
     assert sizes == [0]
     with app.app_context():
-        assert read(lists.Listing(), 0) == lists.Batch(b"", None, None)
+        assert read(Listing(), 0) == lists.Batch(b"", None, None)
     assert client.head("/api/todos?limit=0").status_code == 400
 
 
@@ -512,7 +510,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small_batches")
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("sort_by", SORTS)
-def test_a_list_of_many_batches_is_whole_and_in_order(
+def test_a_list_of_several_batches_is_complete_and_sorted(
     client: FlaskClient, todos: list[Any], sort_by: str, order: str
 ) -> None:
     whole = client.get(f"/api/todos?sort_by={sort_by}&order={order}&limit=1000").get_json()
@@ -525,7 +523,7 @@ def test_a_list_of_many_batches_is_whole_and_in_order(
 
 
 @pytest.mark.usefixtures("small_batches", "todos")
-def test_a_list_is_valid_though_all_the_rest_of_it_is_deleted_meanwhile(
+def test_a_streamed_list_is_valid_json_if_the_rest_is_deleted_meanwhile(
     client: FlaskClient, sql: Sql
 ) -> None:
     response = client.get("/api/todos", buffered=False)
@@ -537,7 +535,9 @@ def test_a_list_is_valid_though_all_the_rest_of_it_is_deleted_meanwhile(
 
 
 @pytest.mark.usefixtures("small_batches", "todos")
-def test_a_list_has_what_was_there_all_the_time_exactly_once(client: FlaskClient, sql: Sql) -> None:
+def test_a_streamed_list_has_every_surviving_todo_exactly_once(
+    client: FlaskClient, sql: Sql
+) -> None:
     response = client.get("/api/todos", buffered=False)
     body = iter(response.iter_encoded())
     beginning = next(body)
@@ -550,17 +550,18 @@ def test_a_list_has_what_was_there_all_the_time_exactly_once(client: FlaskClient
 
 
 @pytest.mark.usefixtures("small_batches", "todos")
-def test_no_connection_is_held_between_two_batches(client: FlaskClient, app: Flask) -> None:
+def test_streaming_holds_no_connection_between_batches(client: FlaskClient, app: Flask) -> None:
     response = client.get("/api/todos", buffered=False)
     next(iter(response.iter_encoded()))
 
     with app.app_context():
+        assert isinstance(db.engine.pool, QueuePool)
         assert db.engine.pool.checkedout() == 0
     response.close()
 
 
 @pytest.mark.usefixtures("small_batches", "todos")
-def test_a_database_that_fails_halfway_breaks_the_answer_off(
+def test_a_database_error_while_streaming_aborts_the_response(
     client: FlaskClient, sql: Sql, caplog: pytest.LogCaptureFixture
 ) -> None:
     response = client.get("/api/todos", buffered=False)
@@ -576,23 +577,19 @@ def test_a_database_that_fails_halfway_breaks_the_answer_off(
     assert record.message.startswith("A list was cut off. Database: relation")
 
 
-# Many at once
+# Bulk changes
 
 
-def test_all_completed_todos_are_deleted_and_no_others(
-    client: FlaskClient, todos: list[Any]
-) -> None:
+def test_a_bulk_delete_removes_only_matching_todos(client: FlaskClient, todos: list[Any]) -> None:
     response = client.delete("/api/todos?status=completed")
 
     assert (response.status_code, response.get_json()) == (200, {"deleted": 4})
-    left = [todo for todo in todos if not todo["completed"]]
-    assert client.get("/api/todos").get_json() == left
+    incomplete = [todo for todo in todos if not todo["completed"]]
+    assert client.get("/api/todos").get_json() == incomplete
     assert client.delete("/api/todos?status=completed").get_json() == {"deleted": 0}
 
 
-def test_all_incomplete_todos_are_completed_and_no_others(
-    client: FlaskClient, todos: list[Any]
-) -> None:
+def test_a_bulk_patch_changes_only_matching_todos(client: FlaskClient, todos: list[Any]) -> None:
     response = client.patch("/api/todos?status=incomplete", json={"completed": True})
 
     assert (response.status_code, response.get_json()) == (200, {"updated": 8})
@@ -604,7 +601,7 @@ def test_all_incomplete_todos_are_completed_and_no_others(
         assert todo["created_at"] == before["created_at"]
 
 
-def test_a_search_narrows_what_is_changed_or_deleted(client: FlaskClient, todos: list[Any]) -> None:
+def test_bulk_changes_can_be_narrowed_by_a_search(client: FlaskClient, todos: list[Any]) -> None:
     patch = client.patch("/api/todos?status=incomplete&search=tod+2", json={"completed": True})
     assert patch.get_json() == {"updated": 2}
 
@@ -615,7 +612,7 @@ def test_a_search_narrows_what_is_changed_or_deleted(client: FlaskClient, todos:
 
 @pytest.mark.parametrize("query", ["", "?status=", "?status=all", "?search=x", "?Status=completed"])
 @pytest.mark.parametrize("method", ["DELETE", "PATCH"])
-def test_without_a_status_nothing_is_changed(
+def test_bulk_changes_require_a_status(
     client: FlaskClient, todos: list[Any], method: str, query: str
 ) -> None:
     body = {"completed": True} if method == "PATCH" else None
@@ -628,23 +625,23 @@ def test_without_a_status_nothing_is_changed(
 
 
 @pytest.mark.parametrize(
-    "narrowing", ["search=", "search=%20", "search=%00%09", "limit=1", "offset=5", "cursor=x"]
+    "parameter", ["search=", "search=%20", "search=%00%09", "limit=1", "offset=5", "cursor=x"]
 )
 @pytest.mark.parametrize("method", ["DELETE", "PATCH"])
-def test_what_only_seems_to_narrow_a_change_is_refused(
-    client: FlaskClient, todos: list[Any], method: str, narrowing: str
+def test_bulk_changes_reject_parameters_that_would_not_narrow_them(
+    client: FlaskClient, todos: list[Any], method: str, parameter: str
 ) -> None:
     body = {"completed": True} if method == "PATCH" else None
 
-    response = client.open(f"/api/todos?status=incomplete&{narrowing}", method=method, json=body)
+    response = client.open(f"/api/todos?status=incomplete&{parameter}", method=method, json=body)
 
     assert response.status_code == 400
-    assert list(response.get_json()["errors"]) == [narrowing.partition("=")[0]]
+    assert list(response.get_json()["errors"]) == [parameter.partition("=")[0]]
     assert client.get("/api/todos").get_json() == todos
 
 
 @pytest.mark.parametrize("body", [{}, {"completed": None}, {"completed": 1}, {"description": "x"}])
-def test_a_change_of_many_must_say_whether_they_are_completed(
+def test_a_bulk_patch_requires_completed(
     client: FlaskClient, todos: list[Any], body: dict[str, Any]
 ) -> None:
     response = client.patch("/api/todos?status=incomplete", json=body)

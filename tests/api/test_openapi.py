@@ -1,4 +1,4 @@
-"""/openapi.json describes the service as it is, and /docs shows it."""
+"""/openapi.json documents the service completely and correctly; /docs renders it."""
 
 import re
 from typing import Any
@@ -10,8 +10,8 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 
-# Whatever is asked for: all but 405 and 500 are the worker's, for what is no HTTP.
-ALWAYS = {"400", "405", "408", "413", "414", "417", "431", "500", "501"}
+# Possible for every operation. All but 405 and 500 come from the web server, for malformed HTTP.
+COMMON_STATUSES = {"400", "405", "408", "413", "414", "417", "431", "500", "501"}
 STATUSES = {
     ("get", "/api/todos"): {"200", "304", "503"},
     ("post", "/api/todos"): {"201", "415", "503"},
@@ -26,7 +26,7 @@ STATUSES = {
 
 
 @pytest.fixture
-def description(client: FlaskClient) -> dict[str, Any]:
+def document(client: FlaskClient) -> dict[str, Any]:
     response = client.get("/openapi.json")
     assert response.status_code == 200
     assert response.mimetype == "application/json"
@@ -34,39 +34,41 @@ def description(client: FlaskClient) -> dict[str, Any]:
 
 
 @pytest.fixture
-def components(description: dict[str, Any]) -> dict[str, Any]:
-    return description["components"]
+def components(document: dict[str, Any]) -> dict[str, Any]:
+    return document["components"]
 
 
-def test_the_version_is_3_1(description: dict[str, Any]) -> None:
-    assert description["openapi"].startswith("3.1")
+def test_the_document_is_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
 
 
-def test_every_endpoint_is_described_with_every_status(description: dict[str, Any]) -> None:
-    described = {
+def test_every_operation_documents_every_status(document: dict[str, Any]) -> None:
+    documented = {
         (method, path): set(operation["responses"])
-        for path, operations in description["paths"].items()
+        for path, operations in document["paths"].items()
         for method, operation in operations.items()
         if method != "parameters"
     }
 
-    assert described == {operation: ALWAYS | more for operation, more in STATUSES.items()}
+    assert documented == {
+        operation: COMMON_STATUSES | specific for operation, specific in STATUSES.items()
+    }
 
 
-def test_every_route_of_the_api_is_described(app: Flask, description: dict[str, Any]) -> None:
+def test_every_api_route_is_documented(app: Flask, document: dict[str, Any]) -> None:
     routes = {
         re.sub(r"<.*:(\w+)>", r"{\1}", rule.rule)
         for rule in app.url_map.iter_rules()
         if rule.rule.startswith(("/api/", "/health"))
     }
 
-    assert routes == set(description["paths"])
+    assert routes == set(document["paths"])
 
 
-def test_every_parameter_of_a_list_is_described(description: dict[str, Any]) -> None:
+def test_every_list_parameter_is_documented(document: dict[str, Any]) -> None:
     parameters = {
         parameter["name"]: parameter["schema"]
-        for parameter in description["paths"]["/api/todos"]["get"]["parameters"]
+        for parameter in document["paths"]["/api/todos"]["get"]["parameters"]
     }
 
     assert set(parameters) == {
@@ -80,23 +82,21 @@ def test_every_parameter_of_a_list_is_described(description: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("method", ["patch", "delete"])
-def test_many_todos_are_changed_only_by_their_status(
-    description: dict[str, Any], method: str
-) -> None:
-    parameters = description["paths"]["/api/todos"][method]["parameters"]
+def test_bulk_operations_require_a_status(document: dict[str, Any], method: str) -> None:
+    parameters = document["paths"]["/api/todos"][method]["parameters"]
 
     required = {parameter["name"] for parameter in parameters if parameter["required"]}
     assert {parameter["name"] for parameter in parameters} == {"search", "status"}
     assert required == {"status"}
 
 
-def test_the_limits_of_a_description_are_described(components: dict[str, Any]) -> None:
+def test_the_length_limits_of_a_description_are_documented(components: dict[str, Any]) -> None:
     for name in ("TodoCreate", "TodoUpdate", "Todo"):
         field = components["schemas"][name]["properties"]["description"]
         assert (field["minLength"], field["maxLength"]) == (1, 500)
 
 
-def test_a_new_todo_must_have_a_description_and_may_be_completed(
+def test_creation_requires_a_description_and_accepts_completed(
     components: dict[str, Any],
 ) -> None:
     schema = components["schemas"]["TodoCreate"]
@@ -106,7 +106,7 @@ def test_a_new_todo_must_have_a_description_and_may_be_completed(
     assert (completed["type"], completed["default"]) == ("boolean", False)
 
 
-def test_a_todo_has_all_of_its_five_fields(components: dict[str, Any]) -> None:
+def test_a_todo_has_exactly_five_fields_all_required(components: dict[str, Any]) -> None:
     schema = components["schemas"]["Todo"]
 
     assert list(schema["properties"]) == [
@@ -115,7 +115,7 @@ def test_a_todo_has_all_of_its_five_fields(components: dict[str, Any]) -> None:
     assert set(schema["required"]) == set(schema["properties"])
 
 
-def test_every_failure_is_described_with_its_body_and_an_example(
+def test_every_error_documents_its_body_with_an_example(
     components: dict[str, Any],
 ) -> None:
     for status, response in components["responses"].items():
@@ -127,22 +127,24 @@ def test_every_failure_is_described_with_its_body_and_an_example(
         assert isinstance(content["example"]["detail"], str)
 
 
-def test_every_field_is_described_with_an_example(components: dict[str, Any]) -> None:
+def test_every_field_has_an_example(components: dict[str, Any]) -> None:
     for name in ("Todo", "TodoCreate", "TodoUpdate"):
         for field in components["schemas"][name]["properties"].values():
             assert "example" in field
 
 
-def test_nothing_is_described_that_is_not_there(description: dict[str, Any]) -> None:
-    used = set(re.findall(r"#/components/(\w+)/(\w+)", str(description)))
-    described = {
-        (kind, name) for kind, entries in description["components"].items() for name in entries
+def test_every_component_is_referenced_and_every_reference_resolves(
+    document: dict[str, Any],
+) -> None:
+    used = set(re.findall(r"#/components/(\w+)/(\w+)", str(document)))
+    documented = {
+        (kind, name) for kind, entries in document["components"].items() for name in entries
     }
 
-    assert used == described
+    assert used == documented
 
 
-def test_the_page_takes_everything_from_files_of_our_own(client: FlaskClient) -> None:
+def test_docs_loads_only_local_assets_and_has_no_inline_code(client: FlaskClient) -> None:
     page = client.get("/docs").text
 
     addresses = re.findall(r'(?:src|href|data-url)="([^"]+)"', page)
@@ -154,33 +156,39 @@ def test_the_page_takes_everything_from_files_of_our_own(client: FlaskClient) ->
     assert not re.search(r"<style|style=|<script>|<script(?! src)| on\w+=", page)
 
 
-def test_a_file_that_the_page_has_not_is_not_found(client: FlaskClient) -> None:
+def test_a_path_outside_the_assets_of_docs_is_404(client: FlaskClient) -> None:
     response = client.get("/docs/assets/../openapi.py")
 
     assert (response.status_code, response.get_json()) == (404, {"detail": "Not found"})
 
 
 @pytest.mark.parametrize(("method", "path"), STATUSES)
-def test_a_valid_request_is_answered_as_described(app: Flask, method: str, path: str) -> None:
-    check_answers(app, method, path, GenerationMode.POSITIVE)
+def test_responses_to_valid_requests_conform_to_the_document(
+    app: Flask, method: str, path: str
+) -> None:
+    check_conformance(app, method, path, GenerationMode.POSITIVE)
 
 
 @pytest.mark.parametrize(
     ("method", "path"),
     [(method, path) for method, path in STATUSES if path.startswith("/api/")],
 )
-def test_an_invalid_request_is_answered_as_described(app: Flask, method: str, path: str) -> None:
-    check_answers(app, method, path, GenerationMode.NEGATIVE)
+def test_responses_to_invalid_requests_conform_to_the_document(
+    app: Flask, method: str, path: str
+) -> None:
+    check_conformance(app, method, path, GenerationMode.NEGATIVE)
 
 
-def check_answers(app: Flask, method: str, path: str, mode: GenerationMode) -> None:
+def check_conformance(app: Flask, method: str, path: str, mode: GenerationMode) -> None:
     operation = schemathesis.openapi.from_wsgi("/openapi.json", app)[path][method]
 
-    @settings(derandomize=True, max_examples=50, deadline=None, suppress_health_check=HealthCheck)
+    @settings(
+        derandomize=True, max_examples=50, deadline=None, suppress_health_check=list(HealthCheck)
+    )
     @given(operation.as_strategy(generation_mode=mode))
-    def answers_as_described(case: schemathesis.Case) -> None:
-        # No description can say which cursors there are.
+    def conforms(case: schemathesis.Case) -> None:
+        # Cursors are opaque, so a generated one is never valid.
         case.query.pop("cursor", None)
         case.call_and_validate()
 
-    answers_as_described()
+    conforms()

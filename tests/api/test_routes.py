@@ -1,4 +1,4 @@
-"""/api/todos, as the contract has it."""
+"""The routes of /api/todos, as the HTTP contract specifies them."""
 
 import json
 import re
@@ -10,24 +10,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
+from tests.support.todos import create_todo
+
 FIELDS = ["id", "description", "completed", "created_at", "updated_at"]
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-
-
-def create(client: FlaskClient, **fields: Any) -> dict[str, Any]:
-    response = client.post("/api/todos", json={"description": "Buy groceries", **fields})
-    assert response.status_code == 201
-    return response.get_json()
 
 
 def post(client: FlaskClient, body: bytes) -> TestResponse:
     return client.post("/api/todos", data=body, content_type="application/json")
 
 
-# Creating
+# Create
 
 
-def test_a_new_todo_is_answered_whole_with_its_location(client: FlaskClient) -> None:
+def test_post_returns_the_new_todo_and_its_location(client: FlaskClient) -> None:
     response = client.post("/api/todos", json={"description": "Buy groceries"})
 
     todo = response.get_json()
@@ -37,27 +33,29 @@ def test_a_new_todo_is_answered_whole_with_its_location(client: FlaskClient) -> 
     assert (todo["id"], todo["description"], todo["completed"]) == (1, "Buy groceries", False)
 
 
-def test_timestamps_are_utc_with_six_digits_and_equal_on_creation(client: FlaskClient) -> None:
-    todo = create(client)
+def test_timestamps_are_utc_with_six_fractional_digits_and_equal_on_creation(
+    client: FlaskClient,
+) -> None:
+    todo = create_todo(client)
 
     assert TIMESTAMP.fullmatch(todo["created_at"])
     assert todo["created_at"] == todo["updated_at"]
 
 
-def test_six_digits_are_written_even_where_they_are_zeros(client: FlaskClient, sql: Any) -> None:
-    create(client)
+def test_timestamps_keep_trailing_zeros(client: FlaskClient, sql: Any) -> None:
+    create_todo(client)
     sql("UPDATE todos SET created_at = '2025-12-28 11:00:00+01'")
 
     assert client.get("/api/todos/1").get_json()["created_at"] == "2025-12-28T10:00:00.000000Z"
 
 
 def test_a_todo_can_be_created_completed(client: FlaskClient) -> None:
-    assert create(client, completed=True)["completed"] is True
+    assert create_todo(client, completed=True)["completed"] is True
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.text(st.characters(), max_size=510))
-def test_any_text_at_all_comes_back_unchanged_or_is_a_400(
+def test_any_description_is_returned_unchanged_or_is_a_400(
     client: FlaskClient, description: str
 ) -> None:
     response = post(client, json.dumps({"description": description}).encode())
@@ -70,12 +68,12 @@ def test_any_text_at_all_comes_back_unchanged_or_is_a_400(
         assert "description" in response.get_json()["errors"]
 
 
-def test_a_description_has_up_to_500_code_points(client: FlaskClient) -> None:
-    assert create(client, description="😀" * 500)["description"] == "😀" * 500
+def test_a_description_may_have_500_code_points(client: FlaskClient) -> None:
+    assert create_todo(client, description="😀" * 500)["description"] == "😀" * 500
 
 
 def test_unknown_fields_are_ignored_so_a_whole_todo_can_be_sent_back(client: FlaskClient) -> None:
-    todo = create(client)
+    todo = create_todo(client)
 
     response = client.patch("/api/todos/1", json={**todo, "id": 7, "completed": True, "x": None})
 
@@ -84,24 +82,24 @@ def test_unknown_fields_are_ignored_so_a_whole_todo_can_be_sent_back(client: Fla
     assert response.get_json()["created_at"] == todo["created_at"]
 
 
-# Reading
+# Read
 
 
-def test_no_todos_are_an_empty_array(client: FlaskClient) -> None:
+def test_an_empty_list_is_an_empty_array(client: FlaskClient) -> None:
     response = client.get("/api/todos")
 
     assert (response.status_code, response.data) == (200, b"[]")
 
 
-def test_all_todos_are_listed_by_id(client: FlaskClient) -> None:
+def test_todos_are_listed_by_id(client: FlaskClient) -> None:
     for _ in range(3):
-        create(client)
+        create_todo(client)
     client.patch("/api/todos/1", json={"completed": True})
 
     assert [todo["id"] for todo in client.get("/api/todos").get_json()] == [1, 2, 3]
 
 
-def test_a_todo_is_the_same_bytes_in_a_list_and_on_its_own(client: FlaskClient) -> None:
+def test_a_todo_is_byte_identical_in_a_list_and_on_its_own(client: FlaskClient) -> None:
     created = client.post("/api/todos", json={"description": 'é "quoted" \\ / \x7f 😀 \u2028'})
 
     single = client.get("/api/todos/1")
@@ -111,7 +109,7 @@ def test_a_todo_is_the_same_bytes_in_a_list_and_on_its_own(client: FlaskClient) 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
 @pytest.mark.parametrize("todo_id", ["-1", "0", "999", str(2**31), str(10**20)])
-def test_any_integer_without_a_todo_is_not_found_by_its_number(
+def test_any_integer_id_without_a_todo_is_404(
     client: FlaskClient, method: str, todo_id: str
 ) -> None:
     body = {"completed": True} if method == "PATCH" else None
@@ -129,8 +127,8 @@ def test_any_integer_without_a_todo_is_not_found_by_its_number(
         *("/api/todos/%D9%A1", "/api/todos/%FF", "/api/todos/%00", "/api/todos/1%00"),
     ],
 )
-def test_a_path_that_is_none_is_not_found(client: FlaskClient, path: str) -> None:
-    create(client)
+def test_an_unknown_path_or_non_integer_id_is_404(client: FlaskClient, path: str) -> None:
+    create_todo(client)
 
     response = client.get(path)
 
@@ -141,23 +139,23 @@ def test_a_path_that_is_none_is_not_found(client: FlaskClient, path: str) -> Non
 def test_a_trailing_slash_is_the_same_resource_without_a_redirect(
     client: FlaskClient, path: str
 ) -> None:
-    create(client)
+    create_todo(client)
 
     assert client.get(path).data == client.get(path.rstrip("/")).data
     assert client.get(path).status_code == 200
 
 
-def test_a_trailing_slash_is_the_same_resource_for_writing(client: FlaskClient) -> None:
+def test_a_trailing_slash_is_the_same_resource_for_writes(client: FlaskClient) -> None:
     assert client.post("/api/todos/", json={"description": "x"}).status_code == 201
     assert client.patch("/api/todos/1/", json={"completed": True}).status_code == 200
     assert client.delete("/api/todos/1/").status_code == 204
 
 
-# Changing
+# Update
 
 
 def test_each_field_can_be_changed_on_its_own(client: FlaskClient) -> None:
-    create(client)
+    create_todo(client)
 
     renamed = client.patch("/api/todos/1", json={"description": "Buy milk"}).get_json()
     completed = client.patch("/api/todos/1", json={"completed": True}).get_json()
@@ -167,8 +165,8 @@ def test_each_field_can_be_changed_on_its_own(client: FlaskClient) -> None:
     assert list(completed) == FIELDS
 
 
-def test_each_change_makes_updated_at_later_and_leaves_created_at(client: FlaskClient) -> None:
-    versions = [create(client)]
+def test_each_change_advances_updated_at_and_keeps_created_at(client: FlaskClient) -> None:
+    versions = [create_todo(client)]
 
     for completed in (True, False, True):
         versions.append(client.patch("/api/todos/1", json={"completed": completed}).get_json())
@@ -181,18 +179,18 @@ def test_each_change_makes_updated_at_later_and_leaves_created_at(client: FlaskC
 @pytest.mark.parametrize(
     "body", [{}, {"description": None}, {"description": None, "completed": None}]
 )
-def test_what_is_absent_or_null_is_left_with_updated_at(
+def test_absent_and_null_fields_change_nothing_including_updated_at(
     client: FlaskClient, body: dict[str, None]
 ) -> None:
-    todo = create(client)
+    todo = create_todo(client)
 
     response = client.patch("/api/todos/1", json=body)
 
     assert (response.status_code, response.get_json()) == (200, todo)
 
 
-def test_one_invalid_field_and_nothing_is_written(client: FlaskClient) -> None:
-    todo = create(client)
+def test_one_invalid_field_rejects_the_whole_patch(client: FlaskClient) -> None:
+    todo = create_todo(client)
 
     response = client.patch("/api/todos/1", json={"description": "Buy milk", "completed": "yes"})
 
@@ -200,11 +198,11 @@ def test_one_invalid_field_and_nothing_is_written(client: FlaskClient) -> None:
     assert client.get("/api/todos/1").get_json() == todo
 
 
-# Deleting
+# Delete
 
 
-def test_a_deleted_todo_is_gone(client: FlaskClient) -> None:
-    create(client)
+def test_a_deleted_todo_is_404(client: FlaskClient) -> None:
+    create_todo(client)
 
     response = client.delete("/api/todos/1")
 
@@ -213,22 +211,22 @@ def test_a_deleted_todo_is_gone(client: FlaskClient) -> None:
     assert client.delete("/api/todos/1").status_code == 404
 
 
-def test_the_id_of_a_deleted_todo_is_not_given_again(client: FlaskClient) -> None:
-    create(client)
+def test_the_id_of_a_deleted_todo_is_never_reused(client: FlaskClient) -> None:
+    create_todo(client)
     client.delete("/api/todos/1")
 
-    assert create(client)["id"] == 2
+    assert create_todo(client)["id"] == 2
 
 
-# Wrong bodies
+# Invalid requests
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 @pytest.mark.parametrize("description", ["", " ", "   ", "\t\n", "\u3000", " " * 600])
-def test_an_empty_description_is_refused(
+def test_an_empty_description_is_rejected(
     client: FlaskClient, method: str, description: str
 ) -> None:
-    todo = create(client)
+    todo = create_todo(client)
     path = "/api/todos" if method == "POST" else "/api/todos/1"
 
     response = client.open(path, method=method, json={"description": description})
@@ -242,8 +240,8 @@ def test_an_empty_description_is_refused(
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-def test_a_description_over_500_characters_is_refused(client: FlaskClient, method: str) -> None:
-    create(client)
+def test_a_description_over_500_characters_is_rejected(client: FlaskClient, method: str) -> None:
+    create_todo(client)
     path = "/api/todos" if method == "POST" else "/api/todos/1"
 
     response = client.open(path, method=method, json={"description": "x" * 501})
@@ -268,7 +266,7 @@ def test_a_description_over_500_characters_is_refused(client: FlaskClient, metho
         (b'{"description": "a\\udc00\\ud800b"}', "description"),
     ],
 )
-def test_a_wrong_value_is_refused_by_the_name_of_its_field(
+def test_an_invalid_value_is_rejected_with_the_name_of_its_field(
     client: FlaskClient, body: bytes, field: str
 ) -> None:
     response = post(client, body)
@@ -299,7 +297,7 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_field(
     ids=lambda body: repr(body[:20]),
 )
 @pytest.mark.parametrize("path", ["/api/todos", "/api/todos/1"])
-def test_what_is_not_json_is_refused_as_such(client: FlaskClient, path: str, body: bytes) -> None:
+def test_an_unparsable_body_is_invalid_json(client: FlaskClient, path: str, body: bytes) -> None:
     method = "POST" if path == "/api/todos" else "PATCH"
 
     response = client.open(path, method=method, data=body, content_type="application/json")
@@ -309,9 +307,7 @@ def test_what_is_not_json_is_refused_as_such(client: FlaskClient, path: str, bod
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"x"', b"1", b"null", b"true"])
-def test_json_that_is_no_object_is_refused_with_a_word_of_what_is_expected(
-    client: FlaskClient, body: bytes
-) -> None:
+def test_a_json_body_that_is_not_an_object_is_rejected(client: FlaskClient, body: bytes) -> None:
     response = post(client, body)
 
     assert response.status_code == 400
@@ -321,7 +317,7 @@ def test_json_that_is_no_object_is_refused_with_a_word_of_what_is_expected(
 @pytest.mark.parametrize(
     "content_type", [None, "text/plain", "application/x-www-form-urlencoded", "json"]
 )
-def test_a_body_that_does_not_say_that_it_is_json_is_refused(
+def test_a_content_type_other_than_json_is_415(
     client: FlaskClient, content_type: str | None
 ) -> None:
     response = client.post("/api/todos", data=b'{"description": "x"}', content_type=content_type)
@@ -333,19 +329,21 @@ def test_a_body_that_does_not_say_that_it_is_json_is_refused(
 @pytest.mark.parametrize(
     "content_type", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/x+json"]
 )
-def test_json_goes_by_other_names_too(client: FlaskClient, content_type: str) -> None:
+def test_variants_of_the_json_content_type_are_accepted(
+    client: FlaskClient, content_type: str
+) -> None:
     response = client.post("/api/todos", data=b'{"description": "x"}', content_type=content_type)
 
     assert response.status_code == 201
 
 
-def test_a_body_of_64_kib_is_read(client: FlaskClient) -> None:
+def test_a_body_of_64_kib_is_accepted(client: FlaskClient) -> None:
     body = b'{"description": "x"}'.ljust(64 * 1024)
 
     assert post(client, body).status_code == 201
 
 
-def test_a_body_over_64_kib_is_refused(client: FlaskClient) -> None:
+def test_a_body_over_64_kib_is_413(client: FlaskClient) -> None:
     response = post(client, b'{"description": "x"}'.ljust(64 * 1024 + 1))
 
     assert response.status_code == 413
@@ -360,7 +358,7 @@ def test_a_body_over_64_kib_is_refused(client: FlaskClient) -> None:
         ("POST", "/health", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
-def test_a_method_that_is_not_allowed_is_answered_with_those_that_are(
+def test_a_405_response_lists_the_allowed_methods(
     client: FlaskClient, method: str, path: str, allowed: set[str]
 ) -> None:
     response = client.open(path, method=method)

@@ -1,4 +1,4 @@
-"""What a request may say."""
+"""Request schemas: validation of the fields of a todo."""
 
 import pytest
 from hypothesis import example, given, settings
@@ -7,7 +7,7 @@ from marshmallow import ValidationError
 
 from todoapp.todos.schemas import TodoCreateSchema, TodoUpdateSchema
 
-ANY_TEXT = st.text(st.characters(), max_size=600)  # surrogates and NUL among them
+ANY_TEXT = st.text(st.characters(), max_size=600)  # including surrogates and NUL
 
 
 @settings(deadline=None)
@@ -17,7 +17,7 @@ ANY_TEXT = st.text(st.characters(), max_size=600)  # surrogates and NUL among th
 @example("\x1f\u2003\u3000")
 @example("😀" * 500)
 @example("😀" * 501)
-def test_a_description_is_taken_as_it_is_or_refused_by_name(description: str) -> None:
+def test_a_description_is_accepted_unchanged_or_rejected_by_name(description: str) -> None:
     try:
         fields = TodoCreateSchema().load({"description": description})
     except ValidationError as error:
@@ -37,18 +37,18 @@ def test_a_description_is_taken_as_it_is_or_refused_by_name(description: str) ->
 
 @pytest.mark.parametrize("value", [1, 0, "true", "yes", "", 1.0, [], {}])
 @pytest.mark.parametrize("schema", [TodoCreateSchema, TodoUpdateSchema])
-def test_what_merely_resembles_a_boolean_is_refused(schema: type, value: object) -> None:
-    with pytest.raises(ValidationError) as refusal:
+def test_completed_must_be_a_json_boolean(schema: type, value: object) -> None:
+    with pytest.raises(ValidationError) as error:
         schema().load({"description": "Buy groceries", "completed": value})
 
-    assert refusal.value.messages == {"completed": ["completed must be true or false"]}
+    assert error.value.messages == {"completed": ["completed must be true or false"]}
 
 
-def test_every_wrong_field_is_named_at_once() -> None:
-    with pytest.raises(ValidationError) as refusal:
+def test_all_invalid_fields_are_reported_at_once() -> None:
+    with pytest.raises(ValidationError) as error:
         TodoUpdateSchema().load({"description": 7, "completed": 7})
 
-    assert refusal.value.messages == {
+    assert error.value.messages == {
         "description": ["description must be a string"],
         "completed": ["completed must be true or false"],
     }

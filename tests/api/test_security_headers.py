@@ -1,4 +1,4 @@
-"""What every answer tells a browser not to do with it."""
+"""Security response headers."""
 
 import re
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.datastructures import Headers
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -16,7 +17,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-ANSWERS = [
+REQUESTS = [
     ("GET", "/api/todos", 200),
     ("HEAD", "/api/todos", 200),
     ("OPTIONS", "/api/todos", 200),
@@ -38,12 +39,12 @@ ANSWERS = [
 ]
 
 
-def security_headers(headers: dict[str, str]) -> dict[str, str]:
+def security_headers(headers: Headers) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name in HEADERS}
 
 
-@pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
-def test_every_answer_has_the_headers(
+@pytest.mark.parametrize(("method", "path", "status"), REQUESTS)
+def test_every_response_has_the_security_headers(
     client: FlaskClient, method: str, path: str, status: int
 ) -> None:
     with client.open(path, method=method) as response:
@@ -51,18 +52,18 @@ def test_every_answer_has_the_headers(
         assert security_headers(response.headers) == HEADERS
 
 
-def test_an_answer_with_no_body_has_the_headers_too(client: FlaskClient) -> None:
+def test_a_response_without_a_body_has_the_security_headers(client: FlaskClient) -> None:
     created = client.post("/api/todos", json={"description": "x"})
     path, etag = created.headers["Location"], created.headers["ETag"]
-    known = client.get(path, headers={"If-None-Match": etag})
+    not_modified = client.get(path, headers={"If-None-Match": etag})
     deleted = client.delete(path)
 
-    assert [known.status_code, deleted.status_code] == [304, 204]
-    for answer in (created, known, deleted):
-        assert security_headers(answer.headers) == HEADERS
+    assert [not_modified.status_code, deleted.status_code] == [304, 204]
+    for response in (created, not_modified, deleted):
+        assert security_headers(response.headers) == HEADERS
 
 
-def test_an_answer_without_a_database_has_the_headers_too(make_app: Callable[..., Flask]) -> None:
+def test_a_503_response_has_the_security_headers(make_app: Callable[..., Flask]) -> None:
     client = make_app(DATABASE_URL="postgresql://ann@127.0.0.1:1/todos").test_client()
 
     response = client.get("/api/todos")
@@ -71,9 +72,9 @@ def test_an_answer_without_a_database_has_the_headers_too(make_app: Callable[...
     assert security_headers(response.headers) == HEADERS
 
 
-def test_an_answer_that_nobody_foresaw_has_the_headers_too(make_app: Callable[..., Flask]) -> None:
+def test_a_500_response_has_the_security_headers(make_app: Callable[..., Flask]) -> None:
     app = make_app(DATABASE_URL="postgresql://db/todos")
-    app.add_url_rule("/broken", view_func=lambda: 1 / 0)
+    app.add_url_rule("/broken", view_func=lambda: str(1 / 0))
 
     response = app.test_client().get("/broken")
 
@@ -82,16 +83,14 @@ def test_an_answer_that_nobody_foresaw_has_the_headers_too(make_app: Callable[..
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/"])
-def test_only_the_page_of_the_description_may_show_pictures_of_its_style_sheet(
-    client: FlaskClient, path: str
-) -> None:
+def test_only_docs_may_load_images_from_data_urls(client: FlaskClient, path: str) -> None:
     headers = security_headers(client.get(path).headers)
 
     policy = f"{HEADERS['Content-Security-Policy']}; img-src 'self' data:"
     assert headers == {**HEADERS, "Content-Security-Policy": policy}
 
 
-def test_no_policy_allows_what_stands_in_a_page_or_comes_from_elsewhere(
+def test_no_policy_allows_inline_code_or_other_origins(
     client: FlaskClient,
 ) -> None:
     for path in ("/", "/docs"):
@@ -101,18 +100,18 @@ def test_no_policy_allows_what_stands_in_a_page_or_comes_from_elsewhere(
 
 
 @pytest.mark.parametrize(
-    ("trusted", "scheme", "told"),
+    ("trusted", "scheme", "sent"),
     [("1", "https", True), ("1", "http", False), ("0", "https", False)],
 )
-def test_https_is_to_be_kept_where_the_request_came_by_it(
-    make_app: Callable[..., Flask], trusted: str, scheme: str, told: bool
+def test_hsts_is_sent_only_for_requests_over_https(
+    make_app: Callable[..., Flask], trusted: str, scheme: str, sent: bool
 ) -> None:
     app = make_app(DATABASE_URL="postgresql://db/todos", TRUSTED_PROXIES=trusted)
 
     headers = app.test_client().get("/nowhere", headers={"X-Forwarded-Proto": scheme}).headers
 
-    assert ("Strict-Transport-Security" in headers) is told
-    if told:
+    assert ("Strict-Transport-Security" in headers) is sent
+    if sent:
         age = re.fullmatch(r"max-age=(\d+)", headers["Strict-Transport-Security"])
         assert age is not None
         assert int(age[1]) >= 365 * 24 * 3600

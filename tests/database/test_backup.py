@@ -1,4 +1,4 @@
-"""`flask todos export` and `flask todos import`, in the process of the test."""
+"""The `flask todos export` and `flask todos import` commands, run in-process."""
 
 import json
 import stat
@@ -35,7 +35,7 @@ TIMESTAMP = "2025-12-28T10:00:00.123456Z"
 
 
 def todo(number: int, **fields: object) -> dict[str, object]:
-    """Return a todo as `export` writes it."""
+    """Return a todo as `export` serializes it."""
     times = {"created_at": TIMESTAMP, "updated_at": TIMESTAMP}
     return {"id": number, "description": f"todo {number}", "completed": False, **times, **fields}
 
@@ -46,14 +46,14 @@ def ndjson(*todos: object) -> bytes:
 
 @pytest.fixture
 def invoke(app: Flask) -> Invoke:
-    """Invoke `flask todos …`."""
+    """Run `flask todos …` and return its result."""
     runner = app.test_cli_runner()
     return lambda *arguments, **options: runner.invoke(args=["todos", *arguments], **options)
 
 
 @pytest.fixture
 def import_(invoke: Invoke) -> Callable[..., str]:
-    """Import what is given, and return what the command says."""
+    """Import NDJSON and return the command's output."""
 
     def import_(data: bytes, *options: str) -> str:
         result = invoke("import", *options, input=data)
@@ -64,20 +64,20 @@ def import_(invoke: Invoke) -> Callable[..., str]:
 
 
 @pytest.fixture
-def refusal(invoke: Invoke) -> Callable[..., str]:
-    """Fail to import what is given, and return the one line that says why."""
+def import_error(invoke: Invoke) -> Callable[..., str]:
+    """Run an import that fails and return its one-line error message."""
 
-    def refusal(data: bytes, *options: str) -> str:
+    def import_error(data: bytes, *options: str) -> str:
         result = invoke("import", *options, input=data)
         assert result.exit_code == 1, result.output
         assert result.stdout == ""
         (line,) = result.stderr.splitlines()
         return line
 
-    return refusal
+    return import_error
 
 
-def test_export_drop_and_import_give_back_an_identical_list(
+def test_export_then_import_restores_an_identical_list(
     client: FlaskClient, sql: Sql, invoke: Invoke, tmp_path: Path
 ) -> None:
     for number, description in enumerate(DESCRIPTIONS):
@@ -85,7 +85,7 @@ def test_export_drop_and_import_give_back_an_identical_list(
         assert client.post("/api/todos", json=fields).status_code == 201
     client.patch("/api/todos/3", json={"completed": False})
     client.delete("/api/todos/4")
-    # The predecessor had such todos, and clocks.
+    # The predecessor allowed a blank description, and timestamps of any year.
     sql(r"INSERT INTO todos VALUES (100, E' \t ', true, '0001-01-01 00:00Z', '9999-12-31 23:59Z')")
     before = client.get("/api/todos").data
     file = tmp_path / "todos.ndjson"
@@ -99,7 +99,7 @@ def test_export_drop_and_import_give_back_an_identical_list(
     assert client.post("/api/todos", json={"description": "x"}).get_json()["id"] == 101
 
 
-def test_no_todos_are_an_empty_file_and_back(
+def test_an_empty_list_is_an_empty_file(
     invoke: Invoke, import_: Callable[..., str], tmp_path: Path
 ) -> None:
     file = tmp_path / "todos.ndjson"
@@ -109,7 +109,7 @@ def test_no_todos_are_an_empty_file_and_back(
     assert import_(b"") == "Imported 0 todos.\n"
 
 
-def test_more_todos_than_a_batch_are_kept_in_order(
+def test_todos_keep_their_order_across_batches(
     client: FlaskClient, sql: Sql, invoke: Invoke, tmp_path: Path
 ) -> None:
     sql("INSERT INTO todos (description) SELECT n FROM generate_series(1, 4500) AS n")
@@ -123,11 +123,11 @@ def test_more_todos_than_a_batch_are_kept_in_order(
     assert client.get("/api/todos").data == before
 
 
-def test_a_backup_is_readable_for_its_owner_alone_and_replaces_the_one_before(
+def test_export_replaces_the_previous_backup_and_is_readable_by_its_owner_only(
     invoke: Invoke, import_: Callable[..., str], tmp_path: Path
 ) -> None:
     file, link = tmp_path / "todos.ndjson", tmp_path / "latest"
-    file.write_text("the one before")
+    file.write_text("previous backup")
     link.symlink_to(file)
     import_(ndjson(todo(1)))
 
@@ -139,7 +139,7 @@ def test_a_backup_is_readable_for_its_owner_alone_and_replaces_the_one_before(
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_new_ids_go_on_after_the_highest_and_never_back(
+def test_import_advances_the_id_sequence_and_never_rewinds_it(
     client: FlaskClient, sql: Sql, import_: Callable[..., str]
 ) -> None:
     import_(ndjson(todo(41), todo(7)))
@@ -150,31 +150,31 @@ def test_new_ids_go_on_after_the_highest_and_never_back(
     assert client.post("/api/todos", json={"description": "x"}).get_json()["id"] == 43
 
 
-def test_a_duplicate_is_refused_with_its_line_and_nothing_is_imported(
-    client: FlaskClient, import_: Callable[..., str], refusal: Callable[..., str]
+def test_a_duplicate_id_is_reported_with_its_line_and_nothing_is_imported(
+    client: FlaskClient, import_: Callable[..., str], import_error: Callable[..., str]
 ) -> None:
-    import_(ndjson(todo(3, description="here before")))
+    import_(ndjson(todo(3, description="existing")))
 
-    there = refusal(ndjson(*map(todo, (1, 2, 3, 4))))
-    twice = refusal(ndjson(*map(todo, range(1000, 4000)), todo(1234, description="s3cret")))
+    existing = import_error(ndjson(*map(todo, (1, 2, 3, 4))))
+    repeated = import_error(ndjson(*map(todo, range(1000, 4000)), todo(1234, description="s3cret")))
 
-    assert there == "Error: Line 3: Key (id)=(3) already exists."
-    assert twice == "Error: Line 3001: Key (id)=(1234) already exists."
-    assert client.get("/api/todos").get_json() == [todo(3, description="here before")]
+    assert existing == "Error: Line 3: Key (id)=(3) already exists."
+    assert repeated == "Error: Line 3001: Key (id)=(1234) already exists."
+    assert client.get("/api/todos").get_json() == [todo(3, description="existing")]
     assert client.post("/api/todos", json={"description": "x"}).get_json()["id"] == 4
 
 
-def test_duplicates_are_left_out_on_request(
+def test_skip_duplicates_skips_existing_and_repeated_ids(
     client: FlaskClient, import_: Callable[..., str]
 ) -> None:
-    import_(ndjson(todo(2, description="here before")))
+    import_(ndjson(todo(2, description="existing")))
 
-    said = import_(ndjson(*map(todo, (1, 2, 3, 3))), "--skip-duplicates")
+    output = import_(ndjson(*map(todo, (1, 2, 3, 3))), "--skip-duplicates")
 
-    assert said == "Imported 2 todos, skipped 2.\n"
+    assert output == "Imported 2 todos, skipped 2.\n"
     assert client.get("/api/todos").get_json() == [
         todo(1),
-        todo(2, description="here before"),
+        todo(2, description="existing"),
         todo(3),
     ]
     assert client.post("/api/todos", json={"description": "x"}).get_json()["id"] == 4
@@ -204,34 +204,34 @@ def test_duplicates_are_left_out_on_request(
         (ndjson(todo(2, description=None)), "description is not as a todo has it"),
         (ndjson(todo(2, description="")), "description is not as a todo has it"),
         (ndjson(todo(2, description="s3cret\0")), "description is not as a todo has it"),
-        # PostgreSQL would cut the space off.
+        # PostgreSQL would truncate the trailing space silently.
         (ndjson(todo(2, description="s" * 500 + " ")), "description is not as a todo has it"),
         (ndjson(todo(2, completed=0)), "completed is not as a todo has it"),
         (ndjson(todo(2, created_at=None)), "created_at is not as a todo has it"),
         (ndjson(todo(2, updated_at="now")), "updated_at is not as a todo has it"),
         (ndjson(todo(2, updated_at="2025-12-28T10:00:00")), "updated_at is not as a todo has it"),
-        # PostgreSQL would round, or go on to the next minute.
+        # PostgreSQL would round the first and roll the second over to the next minute.
         (ndjson(todo(2, created_at="2025-12-28T10:00:00.1234567Z")), "created_at is not"),
         (ndjson(todo(2, created_at="2025-12-28T10:00:60Z")), "created_at is not"),
         (ndjson(todo(2, created_at="2025-02-30T10:00:00Z", description="s3cret")), "out of range"),
     ],
 )
-def test_what_is_no_todo_is_refused_with_its_line_and_nothing_is_imported(
-    refusal: Callable[..., str],
+def test_an_invalid_todo_is_reported_with_its_line_and_nothing_is_imported(
+    import_error: Callable[..., str],
     sql: Sql,
     line: bytes,
     message: str,
     options: tuple[str, ...],
 ) -> None:
-    said = refusal(ndjson(todo(1)) + line, *options)
+    error = import_error(ndjson(todo(1)) + line, *options)
 
-    assert said.startswith("Error: Line 2: ")
-    assert message in said
-    assert "s3cret" not in said
+    assert error.startswith("Error: Line 2: ")
+    assert message in error
+    assert "s3cret" not in error
     assert sql("SELECT count(*) FROM todos") == [(0,)]
 
 
-def test_any_rfc_3339_timestamp_is_the_same_instant_in_any_time_zone(
+def test_timestamps_with_an_offset_are_independent_of_the_session_time_zone(
     client: FlaskClient, import_: Callable[..., str], sql: Sql
 ) -> None:
     sql("ALTER ROLE postgres SET TimeZone = 'Asia/Kathmandu'")
@@ -243,7 +243,7 @@ def test_any_rfc_3339_timestamp_is_the_same_instant_in_any_time_zone(
     assert client.get("/api/todos/1").get_json()["created_at"] == "2025-12-28T10:00:00.000000Z"
 
 
-def test_what_is_written_and_read_is_utf_8_whatever_the_session_says(
+def test_export_and_import_use_utf_8_regardless_of_client_encoding(
     client: FlaskClient, invoke: Invoke, sql: Sql, tmp_path: Path
 ) -> None:
     client.post("/api/todos", json={"description": "Größe"})
@@ -261,7 +261,7 @@ def test_what_is_written_and_read_is_utf_8_whatever_the_session_says(
     assert client.get("/api/todos/1").data == before
 
 
-def test_neither_is_cut_off_by_the_timeouts_of_requests(
+def test_export_and_import_are_exempt_from_the_statement_timeout(
     database: str, make_app: Callable[..., Flask], postgres: object, tmp_path: Path
 ) -> None:
     app = make_app(DATABASE_URL=database + "&options=-c%20statement_timeout%3D100ms")
@@ -280,8 +280,8 @@ def test_neither_is_cut_off_by_the_timeouts_of_requests(
     assert result.stdout == "Imported 3000 todos, skipped 0.\n"
 
 
-def test_an_import_that_does_not_get_the_table_gives_up_in_one_line(
-    app: Flask, refusal: Callable[..., str]
+def test_a_lock_timeout_during_import_is_reported_in_one_line(
+    app: Flask, import_error: Callable[..., str]
 ) -> None:
     with psycopg2.connect(
         app.config["SQLALCHEMY_DATABASE_URI"]
@@ -289,14 +289,14 @@ def test_an_import_that_does_not_get_the_table_gives_up_in_one_line(
         .render_as_string(hide_password=False)
     ) as other:
         other.cursor().execute("INSERT INTO todos (description) VALUES ('not committed yet')")
-        said = refusal(ndjson(todo(1)))
+        error = import_error(ndjson(todo(1)))
         other.rollback()
     other.close()
 
-    assert said == "Error: The database says: canceling statement due to lock timeout"
+    assert error == "Error: The database says: canceling statement due to lock timeout"
 
 
-def test_a_role_without_rights_is_told_so_in_one_line(
+def test_missing_privileges_are_reported_in_one_line(
     database: str, make_app: Callable[..., Flask], as_guest: Callable[[str], str]
 ) -> None:
     app = make_app(DATABASE_URL=as_guest(database))

@@ -1,4 +1,4 @@
-"""How the service is connected to the database."""
+"""Connections and statements: timeouts, lost connections, retries, the circuit breaker."""
 
 import os
 import re
@@ -10,23 +10,23 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg2
 import pytest
 from flask import Flask
 from sqlalchemy import event, make_url
 
 from dev.postgres import Postgres
+from tests.support.backends import suspended_backend
 from tests.support.waiting import wait_until
 from todoapp.extensions import db
 
 
 @pytest.fixture
 def show(database: str, make_app: Callable[..., Flask]) -> Callable[..., list[object]]:
-    """Return settings of the session that the service has with what is added to the address."""
+    """Return settings of the service's database sessions, given options for its URL."""
 
-    def show(*names: str, address: str = "", **environ: str) -> list[object]:
-        app = make_app(DATABASE_URL=database + address, **environ)
+    def show(*names: str, options: str = "", **environ: str) -> list[object]:
+        app = make_app(DATABASE_URL=database + options, **environ)
         with app.app_context():
             with db.engine.connect() as connection:
                 values = [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in names]
@@ -36,23 +36,23 @@ def show(database: str, make_app: Callable[..., Flask]) -> Callable[..., list[ob
     return show
 
 
-def test_the_database_gives_up_before_the_client_does(show: Callable[..., list[object]]) -> None:
+def test_sessions_have_statement_and_lock_timeouts(show: Callable[..., list[object]]) -> None:
     assert show("statement_timeout", "lock_timeout") == ["10s", "3s"]
 
 
-def test_each_timeout_can_be_set(show: Callable[..., list[object]]) -> None:
+def test_each_timeout_is_configurable(show: Callable[..., list[object]]) -> None:
     timeouts = {"DB_LOCK_TIMEOUT": "4", "DB_STATEMENT_TIMEOUT": "5"}
 
     assert show("statement_timeout", "lock_timeout", **timeouts) == ["5s", "4s"]
 
 
-def test_the_operators_own_options_win(show: Callable[..., list[object]]) -> None:
+def test_options_in_the_url_take_precedence(show: Callable[..., list[object]]) -> None:
     options = "&options=-c%20statement_timeout%3D1s"
 
-    assert show("statement_timeout", "lock_timeout", address=options) == ["1s", "3s"]
+    assert show("statement_timeout", "lock_timeout", options=options) == ["1s", "3s"]
 
 
-def test_text_is_utf_8_whatever_the_role_is_set_to(
+def test_the_client_encoding_is_always_utf_8(
     database: str, make_app: Callable[..., Flask], postgres: Postgres
 ) -> None:
     name = make_url(database).database
@@ -68,7 +68,7 @@ def test_text_is_utf_8_whatever_the_role_is_set_to(
     assert todo["description"] == "Grüße"
 
 
-def test_a_server_that_has_vanished_is_noticed_by_the_kernel(
+def test_tcp_settings_let_the_kernel_detect_a_vanished_server(
     database: str, make_app: Callable[..., Flask]
 ) -> None:
     with make_app(DATABASE_URL=database).app_context():
@@ -80,7 +80,7 @@ def test_a_server_that_has_vanished_is_noticed_by_the_kernel(
     assert int(parameters["tcp_user_timeout"]) < 60_000
 
 
-def test_connections_that_break_as_soon_as_they_are_open_are_a_503(
+def test_connections_that_break_right_after_opening_are_a_503(
     database: str, make_app: Callable[..., Flask]
 ) -> None:
     app = make_app(DATABASE_URL=database)
@@ -118,18 +118,18 @@ def notify(cursor: Any, pid: int) -> None:
     ],
 )
 def test_an_idle_connection_is_replaced_only_if_it_is_broken(
-    lone_app: Flask,
+    single_connection_app: Flask,
     caplog: pytest.LogCaptureFixture,
     messages: list[Callable[[Any, int], None]],
     is_kept: bool,
 ) -> None:
-    client = lone_app.test_client()
-    address = lone_app.config["SQLALCHEMY_DATABASE_URI"].set(drivername="postgresql")
-    with lone_app.app_context(), closing(db.engine.raw_connection()) as connection:
+    client = single_connection_app.test_client()
+    url = single_connection_app.config["SQLALCHEMY_DATABASE_URI"].set(drivername="postgresql")
+    with single_connection_app.app_context(), closing(db.engine.raw_connection()) as connection:
         connection.cursor().execute("LISTEN news")
-        idle = connection.dbapi_connection
+        idle: Any = connection.dbapi_connection
     pid = idle.info.backend_pid
-    with closing(psycopg2.connect(address.render_as_string(hide_password=False))) as other:
+    with closing(psycopg2.connect(url.render_as_string(hide_password=False))) as other:
         other.autocommit = True
         cursor = other.cursor()
         for send in messages:
@@ -143,8 +143,8 @@ def test_an_idle_connection_is_replaced_only_if_it_is_broken(
 
 
 @pytest.fixture
-def lone_app(database: str, make_app: Callable[..., Flask]) -> Iterator[Flask]:
-    """An application with a single connection, and little patience."""
+def single_connection_app(database: str, make_app: Callable[..., Flask]) -> Iterator[Flask]:
+    """An application with a single connection and a statement timeout of one second."""
     app = make_app(DATABASE_URL=database, DB_POOL_SIZE="1", DB_STATEMENT_TIMEOUT="1")
     yield app
     with app.app_context():
@@ -152,11 +152,13 @@ def lone_app(database: str, make_app: Callable[..., Flask]) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def terminating(lone_app: Flask, sql: Callable[..., list[tuple]]) -> Callable[[str], None]:
-    """Make the application's connection break under its next statement, in some way."""
+def break_connection(
+    single_connection_app: Flask, sql: Callable[..., list[tuple]]
+) -> Callable[[str], None]:
+    """Break the application's connection at its next checkout, in a given way."""
 
-    def terminate(how: str) -> None:
-        with lone_app.app_context():
+    def break_next(how: str) -> None:
+        with single_connection_app.app_context():
             breaking = [BREAKING[how]]
 
             @event.listens_for(db.engine, "checkout")
@@ -164,7 +166,7 @@ def terminating(lone_app: Flask, sql: Callable[..., list[tuple]]) -> Callable[[s
                 if breaking:
                     breaking.pop()(connection, sql)
 
-    return terminate
+    return break_next
 
 
 def _terminate(connection: Any, sql: Callable[..., list[tuple]]) -> None:
@@ -172,7 +174,7 @@ def _terminate(connection: Any, sql: Callable[..., list[tuple]]) -> None:
 
 
 def _vanish(connection: Any, sql: Callable[..., list[tuple]]) -> None:
-    # As a network does that has forgotten the connection.
+    # As if a firewall had dropped the connection.
     with socket.socket(fileno=os.dup(connection.fileno())) as server:
         server.shutdown(socket.SHUT_RDWR)
 
@@ -181,27 +183,27 @@ BREAKING = {"terminated": _terminate, "vanished": _vanish}
 
 
 @pytest.mark.parametrize("how", BREAKING)
-def test_a_read_whose_connection_breaks_is_sent_again(
-    lone_app: Flask,
-    terminating: Callable[[str], None],
+def test_a_read_is_retried_after_a_lost_connection(
+    single_connection_app: Flask,
+    break_connection: Callable[[str], None],
     caplog: pytest.LogCaptureFixture,
     how: str,
 ) -> None:
-    client = lone_app.test_client()
+    client = single_connection_app.test_client()
     client.get("/api/todos")
-    terminating(how)
+    break_connection(how)
 
     assert client.get("/api/todos").get_json() == []
     assert "Database: a connection was lost" in caplog.text
 
 
 @pytest.mark.parametrize("how", BREAKING)
-def test_a_change_whose_connection_breaks_may_have_been_made_and_is_not_made_again(
-    lone_app: Flask, terminating: Callable[[str], None], how: str
+def test_a_write_is_not_retried_after_a_lost_connection(
+    single_connection_app: Flask, break_connection: Callable[[str], None], how: str
 ) -> None:
-    client = lone_app.test_client()
+    client = single_connection_app.test_client()
     client.get("/api/todos")
-    terminating(how)
+    break_connection(how)
 
     response = client.post("/api/todos", json={"description": "x"})
 
@@ -210,25 +212,20 @@ def test_a_change_whose_connection_breaks_may_have_been_made_and_is_not_made_aga
     assert len(client.get("/api/todos").get_json()) <= 1
 
 
-def test_a_database_that_falls_silent_is_not_waited_for(
-    lone_app: Flask, postgres: Postgres, caplog: pytest.LogCaptureFixture
+def test_an_unresponsive_database_hits_the_client_side_deadline(
+    single_connection_app: Flask, postgres: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = lone_app.test_client()
+    client = single_connection_app.test_client()
     client.get("/api/todos")
-    with lone_app.app_context(), closing(db.engine.raw_connection()) as connection:
-        backend = psutil.Process(connection.dbapi_connection.info.backend_pid)
-    backend.suspend()
-    try:
+    with suspended_backend(single_connection_app):
         response = client.get("/api/todos")
-    finally:
-        backend.resume()
 
     assert response.status_code == 503
     assert "no response within 2 s" in caplog.text
     assert client.get("/api/todos").status_code == 200
 
 
-def test_during_an_outage_one_request_tries_and_the_others_do_not_wait(
+def test_during_an_outage_one_request_probes_and_the_others_fail_fast(
     database: str, make_app: Callable[..., Flask], caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -248,7 +245,7 @@ def test_during_an_outage_one_request_tries_and_the_others_do_not_wait(
     assert len(cannot_connect) == 1
 
 
-def test_the_log_says_when_an_outage_begins_and_ends(
+def test_the_start_and_the_end_of_an_outage_are_logged(
     tmp_path: Path, make_app: Callable[..., Flask], caplog: pytest.LogCaptureFixture
 ) -> None:
     with Postgres(tmp_path / "postgres").running() as postgres:
@@ -266,7 +263,7 @@ def test_the_log_says_when_an_outage_begins_and_ends(
     assert re.search(r"Database: connected again after \d+\.\d s", caplog.text)
 
 
-def test_an_operator_can_tell_the_connections_by_their_name(
+def test_connections_have_an_application_name(
     show: Callable[..., list[object]],
 ) -> None:
     assert show("application_name") == ["todoapp"]

@@ -1,4 +1,4 @@
-"""The migrations, up and down, and the databases that were there before them."""
+"""Migrations: upgrade, downgrade, and adoption of the predecessor's database."""
 
 import os
 import re
@@ -47,7 +47,7 @@ DELETE FROM todos WHERE id = 4;
 
 
 class Database:
-    """A database, and the `flask db` commands on it as an operator types them."""
+    """A database, and the `flask db` commands an operator runs against it."""
 
     def __init__(self, postgres: Postgres, url: str) -> None:
         self.postgres = postgres
@@ -68,14 +68,14 @@ class Database:
         )
 
     def flask_db(self, *arguments: str) -> str:
-        """Return what the command printed."""
+        """Run a command that succeeds and return its stdout."""
         process = self.start(*arguments)
         stdout, stderr = process.communicate(timeout=60)
         assert process.returncode == 0, stderr
         return stdout
 
-    def refusal(self, *arguments: str) -> str:
-        """Return the one line with which the command failed."""
+    def error_line(self, *arguments: str) -> str:
+        """Run a command that fails and return its one-line error message."""
         process = self.start(*arguments)
         _, stderr = process.communicate(timeout=60)
         assert process.returncode == 1, stderr
@@ -84,13 +84,13 @@ class Database:
         return line
 
     def revision(self) -> str | None:
-        """Return the revision that the database says it has."""
+        """Return the current revision, or None before the first migration."""
         if self.sql("SELECT to_regclass('alembic_version')") == [(None,)]:
             return None
         rows = self.sql("SELECT version_num FROM alembic_version")
         return rows[0][0] if rows else None
 
-    def columns(self) -> dict[str, tuple]:
+    def columns(self) -> dict[str, list]:
         return {
             name: rest
             for name, *rest in self.sql(
@@ -130,7 +130,7 @@ TABLE_003 = {**TABLE_002, "json": ["text", None, "NO", None]}
 
 
 @pytest.mark.slow
-def test_each_migration_goes_up_and_down(database: Database) -> None:
+def test_each_migration_upgrades_and_downgrades(database: Database) -> None:
     database.flask_db("upgrade", "001")
     assert database.columns() == TABLE_001
     assert database.indexes_and_constraints() == {"pk_todos_id", "ix_todos_id"}
@@ -227,7 +227,7 @@ def test_the_newest_migration_does_not_rewrite_the_table(database: Database) -> 
     assert database.sql("SELECT pg_relation_filenode('todos')") == before
 
 
-def test_the_models_are_what_the_migrations_make(database: Database) -> None:
+def test_the_models_match_the_migrated_schema(database: Database) -> None:
     assert database.flask_db("current") == ""
     database.flask_db("upgrade")
 
@@ -236,7 +236,7 @@ def test_the_models_are_what_the_migrations_make(database: Database) -> None:
     assert database.flask_db("history").startswith(f"004 -> {HEAD} (head)")
 
 
-def test_an_upgrade_at_the_head_changes_nothing(database: Database) -> None:
+def test_upgrade_at_head_is_a_no_op(database: Database) -> None:
     database.flask_db("upgrade")
     database.sql("INSERT INTO todos (description) VALUES ('Buy groceries')")
 
@@ -245,7 +245,7 @@ def test_an_upgrade_at_the_head_changes_nothing(database: Database) -> None:
     assert database.sql("SELECT id FROM todos") == [(1,)]
 
 
-def test_a_row_inserted_with_plain_sql_is_a_whole_row(database: Database) -> None:
+def test_a_plain_sql_insert_gets_every_default(database: Database) -> None:
     database.flask_db("upgrade")
 
     database.sql("INSERT INTO todos (description) VALUES ('Buy groceries')")
@@ -255,7 +255,7 @@ def test_a_row_inserted_with_plain_sql_is_a_whole_row(database: Database) -> Non
     ) == [(1, False, True, True)]
 
 
-def test_the_database_itself_refuses_an_empty_description(database: Database) -> None:
+def test_a_check_constraint_rejects_an_empty_description(database: Database) -> None:
     database.flask_db("upgrade")
 
     with pytest.raises(psycopg2.errors.CheckViolation):
@@ -264,13 +264,13 @@ def test_the_database_itself_refuses_an_empty_description(database: Database) ->
 
 @pytest.mark.parametrize("time_zone", ["UTC", "Asia/Kathmandu", "America/New_York"])
 @pytest.mark.parametrize("version_table", [PREDECESSORS_REVISION, ""], ids=["versioned", "by hand"])
-def test_the_predecessors_database_is_taken_over_as_it_is(
+def test_upgrade_adopts_the_predecessors_database(
     database: Database,
     make_app: Callable[..., Flask],
     version_table: str,
     time_zone: str,
 ) -> None:
-    # As an operator would set it, and stronger than the server's.
+    # Set by the client, as an operator might: it overrides the server's time zone.
     database.environ["DATABASE_URL"] += f"&options=-c%20timezone%3D{time_zone}"
     database.sql(PREDECESSORS_TABLE + version_table + ROWS)
 
@@ -309,7 +309,7 @@ def test_the_predecessors_database_is_taken_over_as_it_is(
     assert client.post("/api/todos", json={"description": "x"}).get_json()["id"] == 5
 
 
-def test_ids_go_on_after_the_highest_one_where_rows_came_without_the_sequence(
+def test_upgrade_advances_the_sequence_past_the_highest_id(
     database: Database,
 ) -> None:
     database.sql(PREDECESSORS_TABLE + "INSERT INTO todos (id, description) VALUES (41, 'x')")
@@ -319,7 +319,7 @@ def test_ids_go_on_after_the_highest_one_where_rows_came_without_the_sequence(
     assert database.sql("INSERT INTO todos (description) VALUES ('y') RETURNING id") == [(42,)]
 
 
-def test_a_table_made_by_hand_may_lack_the_second_index_and_name_its_key_otherwise(
+def test_upgrade_accepts_a_missing_second_index_and_a_renamed_primary_key(
     database: Database,
 ) -> None:
     database.sql(PREDECESSORS_TABLE + ROWS)
@@ -330,7 +330,7 @@ def test_a_table_made_by_hand_may_lack_the_second_index_and_name_its_key_otherwi
     assert database.columns() == TABLE_002
 
 
-def test_a_migration_that_fails_halfway_changes_nothing(database: Database) -> None:
+def test_a_failed_migration_is_rolled_back(database: Database) -> None:
     database.sql(PREDECESSORS_TABLE + PREDECESSORS_REVISION + ROWS)
     database.sql(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
@@ -338,30 +338,30 @@ def test_a_migration_that_fails_halfway_changes_nothing(database: Database) -> N
         "CREATE TRIGGER refuse BEFORE UPDATE ON todos FOR EACH ROW EXECUTE FUNCTION refuse()"
     )
 
-    refusal = database.refusal("upgrade")
+    error = database.error_line("upgrade")
 
-    assert refusal.endswith("The migration was not applied. The database says: not today")
+    assert error.endswith("The migration was not applied. The database says: not today")
     assert database.columns() == TABLE_001
     assert database.indexes_and_constraints() == {"pk_todos_id", "ix_todos_id"}
     assert database.revision() == "001"
 
 
-def test_a_role_without_the_right_to_migrate_is_told_so_in_one_line(
+def test_missing_privileges_are_reported_in_one_line(
     database: Database, as_guest: Callable[[str], str]
 ) -> None:
     database.sql("CREATE TABLE todos ()")
     database.environ["DATABASE_URL"] = as_guest(database.environ["DATABASE_URL"])
 
-    assert "permission denied" in database.refusal("upgrade")
+    assert "permission denied" in database.error_line("upgrade")
 
 
-def test_a_version_without_its_table_is_told_in_one_line(database: Database) -> None:
+def test_a_revision_without_its_table_is_reported_in_one_line(database: Database) -> None:
     database.sql(PREDECESSORS_REVISION)
 
-    assert "table todos is not there" in database.refusal("upgrade")
+    assert "table todos is not there" in database.error_line("upgrade")
 
 
-def test_an_upgrade_within_a_process_leaves_no_lock_behind(
+def test_an_in_process_upgrade_releases_its_advisory_lock(
     database: Database, make_app: Callable[..., Flask]
 ) -> None:
     with make_app(DATABASE_URL=database.environ["DATABASE_URL"]).app_context():
@@ -373,7 +373,7 @@ def test_an_upgrade_within_a_process_leaves_no_lock_behind(
         ) == [(0,)]
 
 
-def test_the_way_back_keeps_every_instant(database: Database) -> None:
+def test_downgrade_preserves_every_timestamp(database: Database) -> None:
     database.environ["DATABASE_URL"] += "&options=-c%20timezone%3DAsia/Kathmandu"
     database.sql(PREDECESSORS_TABLE + PREDECESSORS_REVISION + ROWS)
     before = database.sql("SELECT id, created_at, updated_at FROM todos")
@@ -404,7 +404,7 @@ def test_the_way_back_keeps_every_instant(database: Database) -> None:
     ],
 )
 @pytest.mark.parametrize("version_table", [PREDECESSORS_REVISION, ""], ids=["versioned", "by hand"])
-def test_a_table_of_any_other_shape_stops_the_upgrade_and_nothing_is_changed(
+def test_upgrade_rejects_an_unexpected_table_and_changes_nothing(
     database: Database,
     make_app: Callable[..., Flask],
     version_table: str,
@@ -418,15 +418,15 @@ def test_a_table_of_any_other_shape_stops_the_upgrade_and_nothing_is_changed(
         make_app(DATABASE_URL=database.environ["DATABASE_URL"]).app_context(),
         pytest.raises(CommandError, match=rf"todos.* differs in {re.escape(difference)}\."),
     ):
-        alembic.command.upgrade(migrate.get_config(), "head")
+        alembic.command.upgrade(migrate.get_config(), "head")  # type: ignore[arg-type]  # a stub of Config
 
     assert (database.columns(), database.sql("SELECT * FROM todos")) == before
     assert database.revision() == ("001" if version_table else None)
 
 
-def test_two_upgrades_at_the_same_moment_take_turns_and_both_succeed(database: Database) -> None:
+def test_concurrent_upgrades_are_serialized_and_both_succeed(database: Database) -> None:
     database.sql(PREDECESSORS_TABLE + ROWS)
-    # However long it takes: neither may give up for the timeouts of its connection.
+    # Waiting for the migration lock is exempt from the connection's timeouts.
     database.environ["DATABASE_URL"] += (
         "&options=-c%20lock_timeout%3D50ms%20-c%20statement_timeout%3D50ms"
     )
@@ -451,27 +451,27 @@ def test_two_upgrades_at_the_same_moment_take_turns_and_both_succeed(database: D
     assert database.columns() == TABLE_002
 
 
-def test_a_migration_that_does_not_get_its_lock_gives_up_and_changes_nothing(
+def test_a_migration_that_hits_the_lock_timeout_changes_nothing(
     database: Database,
 ) -> None:
     database.sql(PREDECESSORS_TABLE + PREDECESSORS_REVISION)
     with psycopg2.connect(database.environ["DATABASE_URL"]) as other:
         other.cursor().execute("SELECT * FROM todos")
-        refusal = database.refusal("upgrade")
+        error = database.error_line("upgrade")
     other.close()
 
-    assert "The migration was not applied" in refusal
-    assert "lock timeout" in refusal
+    assert "The migration was not applied" in error
+    assert "lock timeout" in error
     assert database.columns() == TABLE_001
 
 
-def test_a_table_of_another_shape_is_told_in_one_line(database: Database) -> None:
+def test_an_unexpected_table_is_reported_in_one_line(database: Database) -> None:
     database.sql("CREATE TABLE todos (id serial PRIMARY KEY)")
 
-    assert "it differs in completed, created_at, description" in database.refusal("upgrade")
+    assert "it differs in completed, created_at, description" in database.error_line("upgrade")
 
 
-def test_indexes_are_built_while_others_write_and_an_interrupted_build_is_done_again(
+def test_indexes_are_built_concurrently_and_an_interrupted_build_is_retried(
     database: Database,
 ) -> None:
     def invalid_indexes() -> list[tuple]:
@@ -500,10 +500,10 @@ def test_indexes_are_built_while_others_write_and_an_interrupted_build_is_done_a
     assert database.sql("SELECT count(*) FROM todos") == [(2,)]
 
 
-def test_without_a_database_the_command_says_so_in_one_line(database: Database) -> None:
+def test_an_unreachable_database_is_reported_in_one_line(database: Database) -> None:
     database.environ["DATABASE_URL"] = "postgresql://ann:s3cret@127.0.0.1:1/todos"
 
-    refusal = database.refusal("upgrade")
+    error = database.error_line("upgrade")
 
-    assert "Connection refused" in refusal
-    assert "s3cret" not in refusal
+    assert "Connection refused" in error
+    assert "s3cret" not in error

@@ -1,4 +1,4 @@
-"""What can be done to one todo, without HTTP."""
+"""Operations on one todo, without HTTP."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import QueuePool, text
 
 from tests.support.waiting import wait_until
 from todoapp.extensions import db
@@ -41,20 +41,20 @@ def updated_at(todo: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(todo["updated_at"])
 
 
-def test_a_new_todo_is_not_completed_and_not_changed() -> None:
+def test_a_new_todo_is_incomplete_and_has_equal_timestamps() -> None:
     todo = create()
 
     assert (todo["id"], todo["description"], todo["completed"]) == (1, "Buy groceries", False)
     assert todo["created_at"] == todo["updated_at"]
 
 
-def test_ids_are_not_given_again() -> None:
+def test_ids_are_never_reused() -> None:
     service.delete_todo(create()["id"])
 
     assert create()["id"] == 2
 
 
-def test_what_is_none_is_left_as_it_is() -> None:
+def test_fields_set_to_none_are_left_unchanged() -> None:
     create(completed=True)
 
     assert update(1, description="Buy milk")["completed"] is True
@@ -67,7 +67,7 @@ def test_an_update_without_changes_writes_nothing() -> None:
     assert update(1) == todo
 
 
-def test_updated_at_grows_even_where_the_clock_has_gone_back(
+def test_updated_at_advances_even_if_the_clock_goes_back(
     sql: Callable[..., list[tuple]],
 ) -> None:
     todo = create()
@@ -80,7 +80,7 @@ def test_updated_at_grows_even_where_the_clock_has_gone_back(
     assert after["created_at"] == todo["created_at"]
 
 
-def test_an_update_that_had_to_wait_for_another_one_keeps_what_that_one_wrote(
+def test_concurrent_updates_of_different_fields_both_survive(
     app: Flask, sql: Callable[..., list[tuple]]
 ) -> None:
     create()
@@ -107,7 +107,7 @@ def test_an_update_that_had_to_wait_for_another_one_keeps_what_that_one_wrote(
     assert updated_at(todo) > first_change
 
 
-def test_a_deletion_that_had_to_wait_finds_that_the_todo_has_changed(
+def test_a_conditional_delete_detects_a_concurrent_update(
     app: Flask, sql: Callable[..., list[tuple]]
 ) -> None:
     todo = create()
@@ -131,7 +131,7 @@ def test_a_deletion_that_had_to_wait_finds_that_the_todo_has_changed(
 
 
 @pytest.mark.parametrize("change", [{}, {"completed": True}])
-def test_a_todo_in_another_version_is_left_as_it_is(change: dict[str, bool]) -> None:
+def test_a_version_mismatch_changes_nothing(change: dict[str, Any]) -> None:
     before = create()
 
     for versions in ([], ["nonsense"], ["2025-12-28T10:00:00.123456Z"]):
@@ -142,14 +142,14 @@ def test_a_todo_in_another_version_is_left_as_it_is(change: dict[str, bool]) -> 
     assert update(1, **change, versions=["nonsense", before["updated_at"]])["id"] == 1
 
 
-def test_a_todo_that_is_gone_is_not_found_whatever_version_is_expected() -> None:
+def test_a_missing_todo_is_not_found_regardless_of_the_version() -> None:
     with pytest.raises(TodoNotFound):
         service.delete_todo(1, versions=["nonsense"])
 
 
 @pytest.mark.parametrize("todo_id", [-1, 0, 1, 2**31 - 1, 2**31, 10**20])
 @pytest.mark.parametrize(
-    "action",
+    "operation",
     [
         service.get_todo,
         partial(service.update_todo, fields={}),
@@ -157,14 +157,14 @@ def test_a_todo_that_is_gone_is_not_found_whatever_version_is_expected() -> None
         service.delete_todo,
     ],
 )
-def test_whatever_integer_is_no_id_is_said_to_be_not_found(
-    action: Callable[[int], object], todo_id: int
+def test_any_integer_without_a_todo_is_not_found(
+    operation: Callable[[int], object], todo_id: int
 ) -> None:
     with pytest.raises(TodoNotFound, match=f"^Todo {todo_id} not found$"):
-        action(todo_id)
+        operation(todo_id)
 
 
-def test_every_action_is_one_statement_without_begin_and_commit(
+def test_every_operation_is_a_single_statement_without_begin_and_commit(
     statements: Callable[[], list[str]],
 ) -> None:
     service.create_todo(NEW)
@@ -176,7 +176,7 @@ def test_every_action_is_one_statement_without_begin_and_commit(
     assert verbs == ["INSERT", "SELECT", "UPDATE", "DELETE"]
 
 
-def test_for_what_can_be_no_id_the_database_is_not_asked(
+def test_an_id_out_of_range_is_not_looked_up(
     statements: Callable[[], list[str]],
 ) -> None:
     for todo_id in (-1, 0, 2**31, 10**20):
@@ -186,7 +186,8 @@ def test_for_what_can_be_no_id_the_database_is_not_asked(
     assert statements() == []
 
 
-def test_no_connection_is_held_after_an_action() -> None:
+def test_no_connection_is_held_after_an_operation() -> None:
     service.create_todo(NEW)
 
+    assert isinstance(db.engine.pool, QueuePool)
     assert db.engine.pool.checkedout() == 0

@@ -91,7 +91,7 @@ def test_every_module_is_named_at_once_and_not_only_where_another_imports_it(
 
     links = client.get("/").headers["Link"]
 
-    known, found = set(), {"main.js"}
+    known, found = set[str](), {"main.js"}
     while found - known:
         name = (found - known).pop()
         known.add(name)

@@ -53,7 +53,7 @@ def test_three_reloads_in_a_row_fail_no_request(
             before = workers(web.process.pid)
             asked = time.monotonic()
             web.process.send_signal(signal.SIGHUP)
-            wait_until(lambda old=before: not workers(web.process.pid) & old)
+            wait_until(lambda old=before: not workers(web.process.pid) & old)  # type: ignore[misc]
             log.wait_for(100)
             replaced = time.monotonic() - asked
 

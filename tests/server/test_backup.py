@@ -23,7 +23,7 @@ Sql = Callable[[str], list[tuple]]
 
 def start(database: str, *arguments: str, **options: object) -> subprocess.Popen[bytes]:
     """Start `flask todos …`, with pipes for what `options` does not name."""
-    return subprocess.Popen(
+    return subprocess.Popen(  # type: ignore[call-overload]  # options are keywords of Popen
         [FLASK, "todos", *arguments],
         cwd=ROOT,
         env={"DATABASE_URL": database, "PATH": os.environ["PATH"]},

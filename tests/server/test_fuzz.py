@@ -84,7 +84,7 @@ def exchange(web: WebProcess, request: bytes) -> list[Answer]:
 
 def answers(received: Received, method: str) -> list[Answer]:
     """Return the responses in what was received; only the first may be one to HEAD."""
-    found = []
+    found: list[Answer] = []
     while received.tell() < len(received.getbuffer()):
         response = HTTPResponse(received, method="GET" if found else method)  # type: ignore[arg-type]
         response.begin()
@@ -186,7 +186,7 @@ def test_what_a_client_may_make_of_the_description_is_answered_as_described(
     web: WebProcess, unharmed: Check
 ) -> None:
     description = schemathesis.openapi.from_url(web.url("/openapi.json"))
-    operations = [result.ok() for result in description.get_all_operations()]
+    operations = [result.ok() for result in description.get_all_operations()]  # type: ignore[union-attr]
     cases = [operation.as_strategy(GenerationMode.POSITIVE) for operation in operations] + [
         operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
         for operation in operations

@@ -201,7 +201,7 @@ def test_the_errors_of_the_database_are_counted_by_kind(
 def test_nothing_of_it_is_left_when_the_process_ends(web: WebProcess, tmp_path: Path) -> None:
     for worker in workers(web):
         # Again and again: one that is just being born does not hear it yet.
-        wait_until(lambda worker=worker: not worker.is_running() or worker.terminate())
+        wait_until(lambda worker=worker: not worker.is_running() or worker.terminate())  # type: ignore[misc]
     assert len(directories(tmp_path)) == 1
 
     web.terminate()

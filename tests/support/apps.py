@@ -1,12 +1,12 @@
 """WSGI applications that break the rules, for the worker to contain."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 Start = Callable[..., Any]
 
 
-def app(environ: dict[str, Any], start_response: Start) -> Iterator[bytes] | list[bytes]:
+def app(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
     """Do what the path names."""
     if environ["server.refusal"]:
         start_response(f"{environ['server.refusal'][0].value} Refused", [("Content-Length", "0")])

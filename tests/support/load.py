@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
+from typing import Any
 
 import requests
 
@@ -199,7 +200,7 @@ class Client:
         self.count += 1
         for todo_id in self.one_of_mine():
             ((description, completed),) = self.load.todos[todo_id]
-            change = self.random.choice(
+            change: dict[str, Any] = self.random.choice(
                 ({"completed": not completed}, {"description": f"{self.name}, {self.count}"})
             )
             after = (
@@ -229,7 +230,7 @@ class Client:
             self.mine.remove(todo_id)
 
     def ask(
-        self, method: str, path: str, expected: int, body: dict[str, object] | None = None
+        self, method: str, path: str, expected: int, body: dict[str, Any] | None = None
     ) -> tuple[Answer, dict | None]:
         """Send a request; return what became of it, and the todo where there is one."""
         if self.load.connect_anew:

@@ -95,7 +95,7 @@ class Reader:
 
     def skip_empty_lines(self) -> None:
         """Skip the empty lines before a request: section 2.2."""
-        self.position = EMPTY_LINES.match(self.data, self.position).end()  # type: ignore[union-attr]
+        self.position = EMPTY_LINES.match(self.data, self.position).end()
 
     @property
     def is_at_end(self) -> bool:

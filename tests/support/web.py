@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -59,7 +60,7 @@ class WebProcess:
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}{path}"
 
-    def request(self, method: str, path: str, **arguments: object) -> requests.Response:
+    def request(self, method: str, path: str, **arguments: Any) -> requests.Response:
         """Send one request on a connection of its own."""
         return requests.request(method, self.url(path), timeout=30, **arguments)
 

@@ -1,7 +1,7 @@
-"""What is installed is what requirements.txt and requirements-dev.txt say, to the byte.
+"""The lock files: complete, hashed, and consistent with pyproject.toml and each other.
 
-`make` installs requirements-dev.txt with --require-hashes before any test can run. What these
-tests add is that requirements.txt is a part of it, line by line, and lacks nothing.
+`make` installs requirements-dev.txt with --require-hashes before any test runs, so these tests
+check the rest: that requirements.txt is a subset of it, and that no dependency is missing.
 """
 
 import re
@@ -23,7 +23,7 @@ DIRECT = {
 
 
 def entries(lock: str) -> dict[str, tuple[Requirement, frozenset[str]]]:
-    """Return the requirements of a lock file by their names, each with its hashes."""
+    """Return the requirements of a lock file by name, each with its hashes."""
     text = "\n".join(
         line for line in (ROOT / lock).read_text().splitlines() if not line.lstrip().startswith("#")
     )
@@ -35,8 +35,8 @@ def entries(lock: str) -> dict[str, tuple[Requirement, frozenset[str]]]:
     return found
 
 
-def installed_here(lock: str) -> list[Requirement]:
-    """Return the requirements of a lock file that this machine and this Python need."""
+def applicable(lock: str) -> list[Requirement]:
+    """Return the requirements whose markers match this platform and Python version."""
     return [
         requirement
         for requirement, _ in entries(lock).values()
@@ -45,7 +45,7 @@ def installed_here(lock: str) -> list[Requirement]:
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_every_requirement_is_pinned_and_has_hashes(lock: str) -> None:
+def test_every_requirement_is_pinned_and_hashed(lock: str) -> None:
     assert entries(lock)
     for requirement, hashes in entries(lock).values():
         assert re.fullmatch(r"==[0-9][^*,]*", str(requirement.specifier)), requirement
@@ -54,36 +54,38 @@ def test_every_requirement_is_pinned_and_has_hashes(lock: str) -> None:
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_what_the_project_names_is_pinned_within_its_bounds(lock: str) -> None:
-    for named in map(Requirement, DIRECT[lock]):
-        pinned, _ = entries(lock)[named.name]
+def test_direct_dependencies_are_pinned_within_their_range(lock: str) -> None:
+    for direct in map(Requirement, DIRECT[lock]):
+        pinned, _ = entries(lock)[direct.name]
         (pin,) = pinned.specifier
-        assert named.specifier.contains(pin.version), named
+        assert direct.specifier.contains(pin.version), direct
 
 
-def test_what_production_installs_is_what_the_tests_have_run_with() -> None:
+def test_production_and_development_pin_the_same_versions() -> None:
     production, development = map(entries, LOCKS)
 
     assert {name: development.get(name) for name in production} == production
 
 
-def test_what_is_installed_is_what_is_pinned() -> None:
-    for requirement in installed_here("requirements-dev.txt"):
+def test_the_installed_versions_are_the_pinned_ones() -> None:
+    for requirement in applicable("requirements-dev.txt"):
         (pin,) = requirement.specifier
         assert metadata.version(requirement.name) == pin.version
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_a_lock_names_everything_that_its_packages_need(lock: str) -> None:
-    # pip refuses what has no hash, so one missing name and nothing can be installed.
-    pinned = {requirement.name for requirement in installed_here(lock)}
+def test_every_transitive_dependency_is_pinned(lock: str) -> None:
+    # With --require-hashes, one missing dependency makes the whole installation fail.
+    pinned = {requirement.name for requirement in applicable(lock)}
     for name in pinned:
-        for needed in map(Requirement, metadata.requires(name) or []):
-            if needed.marker is None or needed.marker.evaluate({"extra": ""}):
-                assert re.sub(r"[-_.]+", "-", needed.name).lower() in pinned, f"{name}: {needed}"
+        for dependency in map(Requirement, metadata.requires(name) or []):
+            if dependency.marker is None or dependency.marker.evaluate({"extra": ""}):
+                assert re.sub(r"[-_.]+", "-", dependency.name).lower() in pinned, (
+                    f"{name}: {dependency}"
+                )
 
 
-def test_make_installs_nothing_without_its_hash() -> None:
+def test_make_installs_only_with_hashes() -> None:
     commands = subprocess.run(
         ["make", "--dry-run", "--always-make", ".venv/installed"],
         cwd=ROOT,
