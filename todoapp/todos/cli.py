@@ -1,7 +1,7 @@
-"""`flask todos export` and `flask todos import`: every todo as a line of JSON, and back.
+"""`flask todos export` and `flask todos import`: one line of JSON per todo (NDJSON).
 
-Each is one transaction, and goes through the todos in batches: however many there are, they take
-the same memory.
+Each command is one transaction and works in batches, so its memory does not grow with the number
+of todos.
 """
 
 import os
@@ -17,28 +17,32 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
-import orjson
 import psycopg2
 from click._termui_impl import ProgressBar
 from flask import current_app
 from flask.cli import AppGroup
-from psycopg2.errors import UniqueViolation
+from psycopg2.errors import (
+    CheckViolation,
+    InvalidParameterValue,
+    NotNullViolation,
+    UniqueViolation,
+)
 from psycopg2.extensions import BYTES, cursor, register_type, set_wait_callback
 from psycopg2.extras import wait_select
+from sqlalchemy import Boolean, Column, DateTime, Integer, String
 
 from todoapp.database.errors import reason
 from todoapp.database.readiness import check_database
 from todoapp.extensions import db
 
 from .lists import BATCH_SIZE
-from .models import DESCRIPTION_LENGTH
-from .queries import MAX_ID
+from .models import Todo
 
-LONGEST_LINE = 64 * 1024
-"""In bytes: ten times what a todo takes whose every character is written as an escape."""
+MAX_LINE_BYTES = 64 * 1024
+"""Ten times the length of a todo whose every character is written as an escape sequence."""
 
-# A backup takes as long as it takes, and so may what it is written to or read from.
-WITHOUT_LIMIT = (
+# A backup may take as long as it needs, and so may the other end of a pipe.
+NO_TIMEOUTS = (
     "SET LOCAL statement_timeout = 0;"
     " SET LOCAL idle_in_transaction_session_timeout = 0;"
     " SET LOCAL client_encoding = 'UTF8'"
@@ -49,39 +53,39 @@ BEGIN_EXPORT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 DECLARE = "DECLARE exported NO SCROLL CURSOR FOR SELECT todo_json(todos) FROM todos ORDER BY id"
 FETCH = f"FETCH {BATCH_SIZE} FROM exported"
 
-# Others read meanwhile, but do not write: a new todo might be given an id that is in the file.
+# Others can read meanwhile, but not write: a new todo could get an ID that is in the file.
 BEGIN_IMPORT = "BEGIN; LOCK TABLE todos IN SHARE ROW EXCLUSIVE MODE"
-FIELDS = "id, description, completed, created_at, updated_at"
-COPY = f"COPY {{}} ({FIELDS}) FROM STDIN (ENCODING 'UTF8')"
-STAGE = (
-    "CREATE TEMP TABLE staged ON COMMIT DROP AS"  # noqa: S608  # our own words
-    f" SELECT {FIELDS} FROM todos WITH NO DATA"
-)
-INSERT_NEW = f"INSERT INTO todos ({FIELDS}) TABLE staged ON CONFLICT (id) DO NOTHING"
-# Never back: an id that was given once is not given again.
+# A backslash is escaped in the text format of COPY. A raw control character is invalid in JSON, so
+# none can be a delimiter.
+COPY = "COPY staged (todo) FROM STDIN (ENCODING 'UTF8', DELIMITER E'\x01')"
+# Never back: an ID is never reused.
 ADVANCE_IDS = (
     "SELECT setval(pg_get_serial_sequence('todos', 'id'), max(id)) FROM todos HAVING max(id)"
     " > coalesce(pg_sequence_last_value(pg_get_serial_sequence('todos', 'id')::regclass), 0)"
 )
 
 # RFC 3339, without what PostgreSQL would round: a seventh digit, a leap second.
-TIMESTAMP = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
-    r"(?:Z|[+-][0-9]{2}:[0-9]{2})"
+TIMESTAMP = (
+    "^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,6})?"
+    "(Z|[+-][0-9]{2}:[0-9]{2})$"
 )
 
-commands = AppGroup("todos", help="Back the todos up, and restore them.")
+commands = AppGroup("todos", help="Export and import todos.")
 
 
 @commands.command("export")
 @click.argument("file", type=click.Path(dir_okay=False), default="-")
 def export_todos(file: str) -> None:
-    """Write every todo to FILE, a line of JSON each; without FILE, to the standard output.
+    """Write every todo to FILE, one line of JSON each. Without FILE, write to standard output.
 
-    They are what the database held at one moment.
+    The export is a consistent snapshot.
     """
-    with _failure_in_one_line(), _whole(file) as output, _transaction(BEGIN_EXPORT) as database:
-        # Among the todos on a terminal, a bar would help nobody.
+    with (
+        _errors_in_one_line(),
+        _complete_file(file) as output,
+        _transaction(BEGIN_EXPORT) as database,
+    ):
+        # Not on a terminal that shows the todos themselves.
         shown = sys.stderr.isatty() and not output.isatty()
         with _bar("Exporting", _total(database) if shown else None, shown=shown) as bar:
             exported = _write_todos(database, output, bar.update)
@@ -90,29 +94,30 @@ def export_todos(file: str) -> None:
 
 @commands.command("import")
 @click.argument("file", type=click.File("rb"), default="-")
-@click.option("--skip-duplicates", is_flag=True, help="Leave out a todo whose id is there already.")
+@click.option("--skip-duplicates", is_flag=True, help="Skip todos whose ID exists already.")
 def import_todos(file: BinaryIO, *, skip_duplicates: bool) -> None:
-    """Add every todo of FILE, which `export` wrote; without FILE, of the standard input.
+    """Add every todo of FILE, written by `export`. Without FILE, read from standard input.
 
-    All of them or, where one cannot be added, none. Ids and timestamps stay as they are. Todos
-    can be read meanwhile, but not changed.
+    If one todo cannot be added, none is. IDs and timestamps are kept. Meanwhile todos can be
+    read, but not changed.
     """
-    with _failure_in_one_line():
-        lines = iter(lambda: file.readline(LONGEST_LINE), b"")
-        # Nobody is locked out while the other end of a pipe makes up its mind.
+    with _errors_in_one_line():
+        lines = iter(lambda: file.readline(MAX_LINE_BYTES), b"")
+        # Wait for the first line before the table is locked: a pipe may deliver it late.
         lines = chain(list(islice(lines, 1)), lines)
         shown = sys.stderr.isatty()
         with (
             _transaction(BEGIN_IMPORT) as database,
             _bar("Importing", _size(file) if shown else None, shown=shown) as bar,
         ):
-            rows = _Rows(lines, bar.update)
-            (_copy_new if skip_duplicates else _copy)(database, rows)
+            todos = _Lines(lines, bar.update)
+            _copy(database, todos)
+            _insert(database, "ON CONFLICT (id) DO NOTHING" if skip_duplicates else "")
             imported = database.rowcount
             database.execute(ADVANCE_IDS)
-            # The planner knows nothing of the new todos before.
+            # Without it, the planner would not know about the new todos.
             database.execute("ANALYZE todos")
-    skipped = f", skipped {rows.number - imported}" if skip_duplicates else ""
+    skipped = f", skipped {todos.number - imported}" if skip_duplicates else ""
     click.echo(f"Imported {imported} todos{skipped}.")
 
 
@@ -123,14 +128,14 @@ def _total(database: cursor) -> int:
 
 
 def _write_todos(database: cursor, output: FileIO, progress: Callable[[int], None]) -> int:
-    """Write every todo, and return how many those are."""
+    """Write every todo, and return their number."""
     register_type(BYTES, database)
     database.execute(DECLARE)
     written = 0
     line_break = b""
     while todos := _fetch(database):
-        # A line ends where the next one begins, and the last one when all is well: what breaks
-        # off in a pipe does not end in a line break, and so does not pass for whole.
+        # The line break follows with the next line, or when all is written: an incomplete export
+        # does not end in a line break, so `import` does not take it for a complete one.
         _write(output, line_break + b"\n".join(todos))
         line_break = b"\n"
         written += len(todos)
@@ -151,10 +156,10 @@ def _write(output: FileIO, data: bytes) -> None:
 
 
 @contextmanager
-def _whole(file: str) -> Iterator[FileIO]:
-    """Open a file that is there, under its name, only when it is written to its end.
+def _complete_file(file: str) -> Iterator[FileIO]:
+    """Open a file that appears under its name only when it is complete.
 
-    Unbuffered: nothing is left to write when a write has failed.
+    It is unbuffered, so that nothing is left to write when a write has failed.
     """
     if file == "-":
         with FileIO(sys.stdout.fileno(), "wb", closefd=False) as output:
@@ -165,7 +170,7 @@ def _whole(file: str) -> Iterator[FileIO]:
             yield output
         return
     target = Path(file).resolve()
-    # Readable for nobody else, as it holds what people wrote.
+    # mkstemp() makes it readable for its owner only.
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".todos-")
     try:
         with FileIO(descriptor, "wb") as output:
@@ -178,13 +183,60 @@ def _whole(file: str) -> Iterator[FileIO]:
 
 
 def _size(file: BinaryIO) -> int | None:
-    """Return how many bytes a file has, None for a pipe, which does not know."""
+    """Return the size of a file in bytes; None for a pipe."""
     status = os.fstat(file.fileno())
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-class _Rows:
-    """The lines of a file as `COPY` reads them. PostgreSQL works while the next ones are made."""
+def _check(column: Column[Any]) -> str:
+    """Return a condition on the JSON of a field, which is null (and so true) if it is absent.
+
+    Types are exact: "2" is not a number, and 0 is not false.
+    """
+    kind, text = f"jsonb_typeof(todo -> '{column.name}')", f"todo ->> '{column.name}'"
+    match column.type:
+        case Integer():
+            check = f"{kind} = 'number' AND {text} ~ '^[1-9][0-9]*$'"
+        case Boolean():
+            check = f"{kind} = 'boolean'"
+        case DateTime():
+            check = f"{text} ~ '{TIMESTAMP}'"
+        case String(length=length):
+            # varchar() would silently cut off spaces at the end.
+            check = f"{kind} = 'string' AND char_length({text}) <= {length}"
+        case _:
+            raise NotImplementedError(f"no check for {column.type!r}")
+    return f"{check} OR {kind} = 'null'" if column.nullable else check
+
+
+COLUMNS = {column.name: column for column in Todo.__table__.columns}
+INVALID = {
+    **{f"{name} is invalid": _check(column) for name, column in COLUMNS.items()},
+    "it has an unknown field": f"todo - ARRAY{list(COLUMNS)} = '{{}}'",
+}
+"""Constraints on the JSON of a line, by the message for a line that violates them."""
+
+STAGE = f"""
+    CREATE TEMP TABLE staged (
+        line integer GENERATED BY DEFAULT AS IDENTITY,
+        todo jsonb,
+        LIKE todos INCLUDING DEFAULTS INCLUDING CONSTRAINTS,
+        {", ".join(f'CONSTRAINT "{name}" CHECK ({check})' for name, check in INVALID.items())}
+    ) ON COMMIT DROP;
+    ALTER TABLE staged ALTER id DROP DEFAULT;
+    CREATE FUNCTION pg_temp.convert() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN RETURN jsonb_populate_record(NEW, NEW.todo); END';
+    CREATE TRIGGER convert BEFORE INSERT ON staged
+        FOR EACH ROW EXECUTE FUNCTION pg_temp.convert()
+"""
+"""The table into which lines are copied. PostgreSQL parses the JSON and converts the values.
+
+A field that a line lacks gets its default: a backup of an older release lacks newer fields.
+"""
+
+
+class _Lines:
+    """The lines of a file, for `COPY` to read in batches."""
 
     def __init__(self, lines: Iterator[bytes], progress: Callable[[int], None]) -> None:
         self.lines = lines
@@ -192,101 +244,85 @@ class _Rows:
         self.number = 0
         """How many lines have been read."""
         self.failure: BaseException | None = None
-        """Why no more can be read. To psycopg2 any exception is just an error of the COPY."""
+        """Why reading failed: psycopg2 reports any exception as an error of the COPY."""
 
     def read(self, size: int) -> bytes:
         try:
-            lines = list(islice(self.lines, BATCH_SIZE))
-            rows = b"".join(_row(line, n) for n, line in enumerate(lines, self.number + 1))
-            self.progress(sum(map(len, lines)))
+            batch = list(islice(self.lines, BATCH_SIZE))
+            _check_ends(batch, self.number + 1)
+            data = b"".join(batch)
+            self.progress(len(data))
         except BaseException as failure:
             self.failure = failure
             raise
-        self.number += len(lines)
-        return rows
+        self.number += len(batch)
+        return data.replace(b"\\", b"\\\\")
 
 
-def _copy(database: cursor, rows: _Rows, table: str = "todos") -> None:
-    """Add every todo of `rows`.
+def _check_ends(lines: list[bytes], first_number: int) -> None:
+    for number, line in enumerate(lines, first_number):
+        if not line.endswith(b"\n"):
+            raise _refusal(number, "the line is too long, or the file is incomplete")
+
+
+def _copy(database: cursor, lines: _Lines) -> None:
+    """Copy and check every line.
 
     Raises:
-        ClickException: one of them cannot be added. The message names its line.
+        ClickException: a line is not a todo. The message has its number.
     """
+    database.execute(STAGE)
     try:
-        database.copy_expert(COPY.format(table), rows)  # type: ignore[arg-type]  # has all it takes
+        database.copy_expert(COPY, lines)  # type: ignore[arg-type]  # has the method that is used
     except psycopg2.Error as error:
-        # "COPY todos, line 5", in the language of the server.
-        place = re.search(r"COPY \w+, \S+ ([0-9]+)", error.diag.context or "")
-        if rows.failure:
-            raise rows.failure from error
+        # "COPY staged, line 5", in the language of the server.
+        place = re.search(r"COPY staged, \S+ ([0-9]+)", error.diag.context or "")
+        if lines.failure:
+            raise lines.failure from error
         if not place or not isinstance(error, psycopg2.DataError | psycopg2.IntegrityError):
             raise
-        # The DETAIL of a key is an id; another one might quote a description.
-        detail = error.diag.message_detail if isinstance(error, UniqueViolation) else None
-        raise _refusal(int(place[1]), detail or reason(error)) from error
+        raise _refusal(int(place[1]), _problem(error)) from error
 
 
-def _copy_new(database: cursor, rows: _Rows) -> None:
-    """Add those todos of `rows` whose ids are new; the same as `_copy()` otherwise."""
-    database.execute(STAGE)
-    _copy(database, rows, "staged")
-    # It takes long for many todos, and Ctrl-C shall be heard all the same.
-    set_wait_callback(wait_select)
-    try:
-        database.execute(INSERT_NEW)
-    finally:
-        set_wait_callback(None)
+def _problem(error: psycopg2.Error) -> str:
+    """Return what is wrong with a line."""
+    match error:
+        case InvalidParameterValue():
+            return "a JSON object is expected"
+        case NotNullViolation():
+            return f"{error.diag.column_name} is missing"
+        case CheckViolation() if error.diag.constraint_name in INVALID:
+            return str(error.diag.constraint_name)
+    return reason(error)
 
 
-def _row(line: bytes, number: int) -> bytes:
-    """Return a line of the file as `COPY` takes it.
+def _insert(database: cursor, on_conflict: str) -> None:
+    """Insert the staged todos.
 
     Raises:
-        ClickException: it is no todo.
+        ClickException: an ID exists already. The message has the number of its line.
     """
-    if not line.endswith(b"\n"):
-        raise _refusal(number, "too long, or the file breaks off in it")
+    names = ", ".join(COLUMNS)
+    database.execute("SAVEPOINT staged")
+    # The insertion may take long. This keeps Ctrl-C working.
+    set_wait_callback(wait_select)
     try:
-        todo = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise _refusal(number, "not JSON in UTF-8") from error
-    if not isinstance(todo, dict) or todo.keys() != CHECKS.keys():
-        raise _refusal(number, f"expected an object with exactly {FIELDS}")
-    for name, is_right in CHECKS.items():
-        if not is_right(todo[name]):
-            raise _refusal(number, f"{name} is not as a todo has it")
-    description = todo["description"].replace("\\", "\\\\").replace("\t", "\\t")
-    description = description.replace("\n", "\\n").replace("\r", "\\r")
-    return (
-        f"{todo['id']}\t{description}\t{todo['completed']}"
-        f"\t{todo['created_at']}\t{todo['updated_at']}\n"
-    ).encode()
-
-
-def _is_id(value: Any) -> bool:
-    return type(value) is int and 1 <= value <= MAX_ID
-
-
-def _is_description(value: Any) -> bool:
-    # White space alone is refused in a request, but the predecessor took it.
-    return isinstance(value, str) and 1 <= len(value) <= DESCRIPTION_LENGTH and "\0" not in value
-
-
-def _is_boolean(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_timestamp(value: Any) -> bool:
-    return isinstance(value, str) and TIMESTAMP.fullmatch(value) is not None
-
-
-CHECKS: dict[str, Callable[[Any], bool]] = {
-    "id": _is_id,
-    "description": _is_description,
-    "completed": _is_boolean,
-    "created_at": _is_timestamp,
-    "updated_at": _is_timestamp,
-}
+        database.execute(
+            f"INSERT INTO todos ({names}) SELECT {names}"  # noqa: S608  # names of columns
+            f" FROM staged ORDER BY line {on_conflict}"
+        )
+    except UniqueViolation as error:
+        # "Key (id)=(5) already exists."
+        detail = error.diag.message_detail or ""
+        duplicate = re.search(r"\(id\)=\(([0-9]+)\)", detail)
+        if not duplicate:
+            raise
+        database.execute("ROLLBACK TO staged")
+        database.execute("SELECT max(line) FROM staged WHERE id = %s", [duplicate[1]])
+        (line,) = database.fetchone() or (0,)
+        raise _refusal(line, detail) from error
+    finally:
+        set_wait_callback(None)
 
 
 def _refusal(line: int, message: str) -> click.ClickException:
@@ -295,27 +331,27 @@ def _refusal(line: int, message: str) -> click.ClickException:
 
 @contextmanager
 def _transaction(begin: str) -> Iterator[cursor]:
-    """Execute what follows in a transaction; where it fails, or is interrupted, nothing is done."""
+    """Run the block in a transaction, which is rolled back on an error or Ctrl-C."""
     check_database(current_app._get_current_object())  # type: ignore[attr-defined]
     connection = db.engine.raw_connection()
     try:
         database: Any = connection.cursor()
-        database.execute(f"{begin}; {WITHOUT_LIMIT}")
+        database.execute(f"{begin}; {NO_TIMEOUTS}")
         yield database
         database.execute("COMMIT")
     finally:
-        # Without a word to PostgreSQL, which may be in the middle of a statement.
+        # Not close(), which would wait for a statement that is still being executed.
         connection.invalidate()
 
 
 def _bar(label: str, length: int | None, *, shown: bool) -> ProgressBar[int]:
-    # Where the length is unknown, click wants something that has none.
+    # If the length is unknown, click requires an iterable without a length.
     return click.progressbar(count(), length, label, hidden=not shown, file=sys.stderr)
 
 
 @contextmanager
-def _failure_in_one_line() -> Iterator[None]:
-    """Say in one line what the database, or a file, refuses."""
+def _errors_in_one_line() -> Iterator[None]:
+    """Report errors of the database and of files in one line."""
     try:
         yield
     except psycopg2.Error as error:
