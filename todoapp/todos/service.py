@@ -49,13 +49,15 @@ def _on_one(statement: Select[Any] | Update | Delete) -> Statements:
 
 
 COLUMNS = (JSON, Todo.id, VERSION)
-INSERT = compiled(
-    insert(Todo)
-    .values(description=bindparam("description"), completed=bindparam("completed"))
-    .returning(*COLUMNS)
-)
 SELECT = _on_one(select(*COLUMNS))
 DELETE = _on_one(delete(Todo).returning(Todo.id))
+
+
+@cache
+def _insert(names: tuple[str, ...]) -> str:
+    """Return the INSERT of a todo with some fields; the others get their defaults."""
+    values: dict[str, Any] = {name: bindparam(name) for name in names}
+    return compiled(insert(Todo).values(**values).returning(*COLUMNS))
 
 
 @cache
@@ -93,8 +95,8 @@ class TodoChanged(Exception):
 
 
 def create_todo(fields: Mapping[str, object]) -> StoredTodo:
-    """Create a todo from all of its fields."""
-    row, _ = execute(INSERT, fields)
+    """Create a todo with the given fields; the others get their defaults."""
+    row, _ = execute(_insert(tuple(sorted(fields))), fields)
     return _stored(row)
 
 
