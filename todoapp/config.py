@@ -212,8 +212,8 @@ def _origins(environ: Mapping[str, str], name: str, *, default: tuple[str, ...])
         return default
     origins = tuple(origin.strip().lower() for origin in value.split(",") if origin.strip())
     for origin in origins:
-        # RFC 6454, section 6.1: an origin is a scheme, a host and a port, with no path. What
-        # flask-cors would take for a regular expression is none of ours.
+        # RFC 6454, section 6.1: a scheme, a host and a port, without a path. This also keeps out
+        # what flask-cors would interpret as a regular expression.
         if not re.fullmatch(r"\*|https?://[\w.-]+(:[0-9]+)?", origin):
             raise ConfigError(
                 f"{name} has {origin!r}, which is not an origin such as https://example.com"
@@ -224,7 +224,7 @@ def _origins(environ: Mapping[str, str], name: str, *, default: tuple[str, ...])
 def _hosts(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
     hosts = tuple(host.strip().lower() for host in environ.get(name, "").split(",") if host.strip())
     for host in hosts:
-        # As in Flask's setting of this name, a leading dot stands for every subdomain too.
+        # As in Flask's setting of the same name, a leading dot includes all subdomains.
         if not re.fullmatch(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", host):
             raise ConfigError(
                 f"{name} has {host!r}, which is not a host without a port, such as "

@@ -1,4 +1,4 @@
-"""The extensions: made here, bound to an application in `create_app()`."""
+"""Extensions, initialized in `create_app()`."""
 
 from flask_compress import Compress
 from flask_migrate import Migrate
@@ -7,7 +7,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase
 
-# PostgreSQL would name constraints by itself, but a migration can only drop what it can name:
+# Explicit names, so that migrations can refer to constraints:
 # https://alembic.sqlalchemy.org/en/latest/naming.html
 NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s_%(column_0_name)s",
@@ -17,7 +17,7 @@ NAMING_CONVENTION = {
 
 
 class Base(DeclarativeBase):
-    """What every model inherits, by way of `db.Model`."""
+    """Base class of `db.Model`."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 

@@ -18,10 +18,10 @@ from . import lists, service
 from .lists import Batch
 from .queries import Listing, Selection, encode_cursor
 from .schemas import (
+    BulkSelectionSchema,
+    BulkUpdateSchema,
     DeletedSchema,
     ListingSchema,
-    SomeTodosSchema,
-    SomeTodosUpdateSchema,
     TodoCreateSchema,
     TodoSchema,
     TodoUpdateSchema,
@@ -29,9 +29,9 @@ from .schemas import (
 )
 from .service import StoredTodo, TodoChanged, TodoNotFound
 
-blueprint = Blueprint("todos", __name__, url_prefix="/api/todos", description="The todos")
+blueprint = Blueprint("todos", __name__, url_prefix="/api/todos", description="Todos")
 blueprint.ARGUMENTS_PARSER = JSONBodyParser()
-# Schemas are given as objects: for a class, webargs would make one at each request.
+# Schemas are passed as objects: webargs would instantiate a class for each request.
 LISTING = ListingSchema()
 
 
@@ -53,10 +53,10 @@ def handle_changed(error: TodoChanged) -> Response:
 @blueprint.arguments(LISTING, location="query")
 @blueprint.response(200, TodoSchema(many=True), headers=headers("ETag", "Link", "X-Total-Count"))
 def list_todos(listing: Listing) -> Response:
-    """List todos: every one, or those that are asked for
+    """List todos, optionally filtered, sorted and paginated
 
-    Without `limit` the answer is streamed, however long it is. With it, `Link` says where the
-    next page is, and `ETag` whether this one has changed.
+    Without `limit` the whole list is streamed. With it, `Link` has the URL of the next page, and
+    `ETag` the version of this one.
     """
     if request.method == "HEAD":
         return _list_response(iter(()), lists.read_batch(listing, 0))
@@ -74,7 +74,7 @@ def list_todos(listing: Listing) -> Response:
 @blueprint.arguments(TodoCreateSchema())
 @blueprint.response(201, TodoSchema, headers=headers("Location", "ETag"))
 def create_todo(fields: dict[str, Any]) -> Response:
-    """Add a todo"""
+    """Create a todo"""
     todo = service.create_todo(fields)
     response = _todo_response(todo, 201)
     response.headers["Location"] = url_for("todos.get_todo", todo_id=todo.id)
@@ -83,25 +83,25 @@ def create_todo(fields: dict[str, Any]) -> Response:
 
 @blueprint.patch("")
 @blueprint.doc(**responses(415, 503))
-@blueprint.arguments(SomeTodosSchema(), location="query")
-@blueprint.arguments(SomeTodosUpdateSchema())
+@blueprint.arguments(BulkSelectionSchema(), location="query")
+@blueprint.arguments(BulkUpdateSchema())
 @blueprint.response(200, UpdatedSchema)
 def update_todos(selection: Selection, fields: dict[str, Any]) -> dict[str, int]:
-    """Complete or reopen all todos in a state, or those of them that a search finds
+    """Complete or reopen all todos with a status, optionally only those that match a search
 
-    All of them or, where it takes longer than a statement may, none.
+    Atomic: if it fails, nothing is changed.
     """
     return {"updated": lists.update_all(selection, **fields)}
 
 
 @blueprint.delete("")
 @blueprint.doc(**responses(503))
-@blueprint.arguments(SomeTodosSchema(), location="query")
+@blueprint.arguments(BulkSelectionSchema(), location="query")
 @blueprint.response(200, DeletedSchema)
 def delete_todos(selection: Selection) -> dict[str, int]:
-    """Delete all todos in a state for good, or those of them that a search finds
+    """Delete all todos with a status for good, optionally only those that match a search
 
-    All of them or, where it takes longer than a statement may, none.
+    Atomic: if it fails, nothing is deleted.
     """
     return {"deleted": lists.delete_all(selection)}
 
@@ -121,7 +121,10 @@ def get_todo(todo_id: int) -> Response:
 @blueprint.arguments(TodoUpdateSchema())
 @blueprint.response(200, TodoSchema, headers=headers("ETag"))
 def update_todo(fields: dict[str, Any], todo_id: int) -> Response:
-    """Change a todo: what is absent or null is left as it is"""
+    """Change a todo
+
+    A field that is absent or null keeps its value.
+    """
     return _todo_response(service.update_todo(todo_id, fields, expected_versions()))
 
 
@@ -150,18 +153,18 @@ def _list_response(body: bytes | Iterable[bytes], batch: Batch) -> Response:
 def _page(listing: Listing, batch: Batch) -> Response:
     response = _list_response(_array(batch), batch)
     if batch.last is not None:
-        # Unknown parameters are ignored here too: a proxy has bounds for a header.
+        # Without unknown parameters: proxies limit the length of a header.
         kept = {name: request.args[name] for name in LISTING.fields if name in request.args}
         query = {**kept, "cursor": encode_cursor(listing, batch.last)}
         query.pop("offset", None)
-        # HTTP/1.0 has no Host, and Werkzeug does not take one with an underscore for a host.
+        # HTTP/1.0 has no Host, and Werkzeug rejects one with an underscore: use a relative URL.
         has_host = "Host" in request.headers and request.host
-        address = iri_to_uri(request.base_url) if has_host else request.path
-        link = f"{address}?{urlencode(query)}"
+        url = iri_to_uri(request.base_url) if has_host else request.path
+        link = f"{url}?{urlencode(query)}"
         response.headers["Link"] = f'<{link}>; rel="next"'
-    # The headers are a part of what a client would miss.
-    shown = (response.headers.get("Link"), response.headers.get("X-Total-Count"))
-    response.set_etag(blake2b(repr(shown).encode() + response.data, digest_size=16).hexdigest())
+    # The page has changed also if only these headers have.
+    meta = (response.headers.get("Link"), response.headers.get("X-Total-Count"))
+    response.set_etag(blake2b(repr(meta).encode() + response.data, digest_size=16).hexdigest())
     return not_modified_or(response)
 
 
@@ -171,10 +174,10 @@ def _array(batch: Batch) -> bytes:
 
 def _stream(first: Batch, batches: Iterator[Batch]) -> Iterator[bytes]:
     yield b"[" + first.todos
-    del first  # it may be large, and the client slow
+    del first  # free its memory: the client may be slow
     with abort_stream_on_error():
         for batch in batches:
-            # What followed may have been deleted meanwhile.
+            # Empty if the remaining todos have been deleted meanwhile.
             if batch.todos:
                 yield b","
                 yield batch.todos

@@ -1,4 +1,4 @@
-"""What a request may say, and what a response says."""
+"""Schemas of requests and responses."""
 
 import re
 from collections.abc import Mapping
@@ -29,12 +29,12 @@ from .queries import (
 )
 
 NO_SPACE = r"(?:[^\s\u001c-\u001f\u0085\u0000]|\ufeff)"
-"""One character that is neither NUL nor white space as Python has it, for ECMAScript, whose `\\s`
-is a little different: JSON Schema's patterns are ECMAScript's."""
+"""A character that is neither NUL nor white space in Python, as a regular expression of ECMAScript,
+which JSON Schema uses. ECMAScript's `\\s` differs slightly from Python's."""
 
 
 class Boolean(fields.Boolean):
-    """`true` or `false`, and not what merely resembles them (1, "yes")."""
+    """`true` or `false`, without marshmallow's synonyms (1, "yes")."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> bool:
         if isinstance(value, bool):
@@ -43,7 +43,7 @@ class Boolean(fields.Boolean):
 
 
 def check_description(description: str) -> None:
-    """Raise a ValidationError unless `description` can be kept as it is."""
+    """Raise a ValidationError unless `description` can be stored unchanged."""
     if not description or description.isspace():
         raise ValidationError("description must not be empty")
     if len(description) > DESCRIPTION_LENGTH:
@@ -55,7 +55,7 @@ def check_description(description: str) -> None:
 
 
 def description_field(**kwargs: Any) -> fields.String:
-    """A description in a request: 1 to 500 characters, not white space only."""
+    """Return the field of a description: 1 to 500 characters, not only white space."""
     return fields.String(
         validate=check_description,
         error_messages={
@@ -74,7 +74,7 @@ def description_field(**kwargs: Any) -> fields.String:
 
 
 def completed_field(**kwargs: Any) -> Boolean:
-    """The state of a todo in a request."""
+    """Return the field `completed`."""
     message = "completed must be true or false"
     return Boolean(
         error_messages={"invalid": message, "null": message, "required": message},
@@ -84,7 +84,7 @@ def completed_field(**kwargs: Any) -> Boolean:
 
 
 class RequestSchema(Schema):
-    """A JSON object. A client may send a whole todo back: what it cannot set is ignored."""
+    """A JSON object. Unknown fields are ignored, so a client may send a whole todo back."""
 
     class Meta:
         unknown = EXCLUDE
@@ -93,7 +93,7 @@ class RequestSchema(Schema):
 
 
 class WholeNumber(fields.Integer):
-    """Digits, and not what else Python takes for a number (+1, 1_000)."""
+    """An integer in ASCII digits, without Python's other notations (+1, 1_000)."""
 
     def __init__(self, name: str, least: int, most: int, **kwargs: Any) -> None:
         message = f"{name} must be a whole number from {least} to {most}"
@@ -110,7 +110,7 @@ class WholeNumber(fields.Integer):
 
 
 def choice_field(name: str, choices: Any, **kwargs: Any) -> fields.String:
-    """One of the words of a `Literal`."""
+    """Return a field with the values of a `Literal`."""
     words = get_args(choices)
     return fields.String(
         validate=validate.OneOf(words, error=f"{name} must be one of: {', '.join(words)}"),
@@ -120,14 +120,14 @@ def choice_field(name: str, choices: Any, **kwargs: Any) -> fields.String:
 
 
 def search_field(**metadata: str) -> fields.String:
-    """The words that a todo has to contain."""
+    """Return the field `search`."""
     return fields.String(
         validate=validate.Length(
             max=SEARCH_LENGTH, error=f"search must not exceed {SEARCH_LENGTH} characters"
         ),
         metadata={
-            "description": "Only todos that contain every word of it, each one matched from its"
-            " beginning, in upper or lower case",
+            "description": "Only todos that contain every one of these words. A word matches from"
+            " its beginning, in upper or lower case",
             "example": "gro mil",
             **metadata,
         },
@@ -135,38 +135,38 @@ def search_field(**metadata: str) -> fields.String:
 
 
 class SelectionSchema(Schema):
-    """Which todos, in a query string."""
+    """A selection of todos, in a query string."""
 
     class Meta:
         unknown = EXCLUDE
 
-    status = choice_field("status", Status, metadata={"description": "Only todos in this state"})
+    status = choice_field("status", Status, metadata={"description": "Only todos with this status"})
     search = search_field()
 
     @post_load
     def make(self, data: dict[str, Any], **kwargs: Any) -> Selection:
-        """Return what the service takes."""
+        """Return a `Selection`."""
         return Selection(**data)
 
 
-class SomeTodosSchema(SelectionSchema):
-    """Which todos to change. What was forgotten, or means less than it seems, is refused."""
+class BulkSelectionSchema(SelectionSchema):
+    """The todos of a bulk change. A missing status, or anything that has no effect, is refused."""
 
     status = choice_field("status", Status, required=True)
     search = search_field(pattern=NO_SPACE)
 
     @validates_schema(pass_original=True)
-    def check_what_narrows(
+    def refuse_unsupported(
         self, data: dict[str, Any], original: Mapping[str, Any], **kwargs: Any
     ) -> None:
-        """Raise a ValidationError where fewer todos seem to be meant than would be changed."""
+        """Raise a ValidationError for parameters that would not limit the change."""
         errors = {
-            name: [f"{name} does not narrow what is changed"]
+            name: [f"{name} is not supported for bulk changes"]
             for name in ("limit", "offset", "cursor")
             if name in original
         }
         if "search" in data and not Selection(search=data["search"]).words:
-            errors["search"] = ["search must not be empty where todos are changed"]
+            errors["search"] = ["search must not be empty for bulk changes"]
         if errors:
             raise ValidationError(errors)
 
@@ -177,34 +177,34 @@ class ListingSchema(SelectionSchema):
     sort_by = choice_field(
         "sort_by",
         SortBy,
-        metadata={"description": "Ties are in the order of `id`", "default": "id"},
+        metadata={"description": "Todos with equal values are sorted by `id`", "default": "id"},
     )
     order = choice_field("order", Order, metadata={"default": "asc"})
     limit = WholeNumber(
-        "limit", 1, MAX_LIMIT, metadata={"description": "As many at most; absent: all of them"}
+        "limit", 1, MAX_LIMIT, metadata={"description": "Maximum number of todos; without it, all"}
     )
     offset = WholeNumber(
         "offset",
         0,
         MAX_ID,
-        metadata={"description": "Leave out as many at the beginning", "default": 0},
+        metadata={"description": "Number of todos to skip", "default": 0},
     )
     cursor = fields.String(
-        metadata={"description": "Where to go on: from the `Link` of the page before"}
+        metadata={"description": "Position in the list: from the `Link` of the previous page"}
     )
     count = fields.Boolean(
         truthy={"true"},
         falsy={"false"},
         error_messages={"invalid": "count must be true or false"},
         metadata={
-            "description": "Say in `X-Total-Count` how many there are in all",
+            "description": "Return the total number in `X-Total-Count`",
             "default": False,
         },
     )
 
     @post_load
     def make(self, data: dict[str, Any], **kwargs: Any) -> Listing:
-        """Return what the service takes."""
+        """Return a `Listing`."""
         cursor = data.pop("cursor", None)
         listing = Listing(**data)
         if cursor is None:
@@ -212,12 +212,12 @@ class ListingSchema(SelectionSchema):
         try:
             return replace(listing, after=decode_cursor(listing, cursor))
         except ValueError as error:
-            message = "cursor is malformed, or of a list with another sort, status or search"
+            message = "cursor is malformed, or belongs to another sort_by, order, status or search"
             raise ValidationError(message, "cursor") from error
 
 
-class SomeTodosUpdateSchema(RequestSchema):
-    """A change of many todos."""
+class BulkUpdateSchema(RequestSchema):
+    """A bulk change."""
 
     completed = completed_field(required=True)
 
@@ -249,7 +249,7 @@ TIMESTAMP_METADATA = {
 
 
 class TodoSchema(Schema):
-    """A todo in a response. PostgreSQL writes it (`Todo.json`); here it is described."""
+    """A todo in a response, for the API description: PostgreSQL writes it (`todo_json()`)."""
 
     id = fields.Integer(required=True, metadata={"minimum": 1, "example": 1})
     description = fields.String(
@@ -262,12 +262,12 @@ class TodoSchema(Schema):
 
 
 class UpdatedSchema(Schema):
-    """How many todos were changed."""
+    """The number of changed todos."""
 
     updated = fields.Integer(required=True, metadata={"minimum": 0, "example": 3})
 
 
 class DeletedSchema(Schema):
-    """How many todos were removed."""
+    """The number of deleted todos."""
 
     deleted = fields.Integer(required=True, metadata={"minimum": 0, "example": 3})
