@@ -1,1 +1,1 @@
-"""How fast the service is, beside other servers that do the same: `python -m benchmarks`."""
+"""Benchmark of this service against other implementations of the API: `python -m benchmarks`."""

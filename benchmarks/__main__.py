@@ -1,4 +1,4 @@
-"""Measures all servers side by side, and writes results.json, results.md and the chart."""
+"""Benchmark all servers side by side, and write results.json, results.md and the chart."""
 
 import argparse
 import json
@@ -15,9 +15,9 @@ from typing import Any
 from benchmarks import chart, machine, report
 from benchmarks.datasets import Database, make, postgres
 from benchmarks.measure import Run, measure, warm_up
-from benchmarks.million import measure_million, tell
-from benchmarks.scenarios import SCENARIOS, Scenario, check_alike
-from benchmarks.servers import Server, before, servers
+from benchmarks.million import log_progress, measure_million
+from benchmarks.scenarios import SCENARIOS, Scenario, check_equivalent
+from benchmarks.servers import Server, other_checkout, servers
 from benchmarks.targets import all_running
 
 CONNECTIONS = (16, 100)
@@ -25,7 +25,7 @@ MILLION = "million"
 
 
 def main() -> None:
-    """Measure what the options say; write files only where that is everything."""
+    """Run the benchmark; write files only if no option restricts it."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     options = parse(sys.argv[1:])
@@ -33,7 +33,7 @@ def main() -> None:
         sys.exit("wrk is not installed: `apt install wrk`, or https://github.com/wg/wrk")
     chosen = [server for server in servers() if server.name in options.servers]
     if options.before:
-        chosen.append(before(options.before))
+        chosen.append(other_checkout(options.before))
     scenarios = [scenario for scenario in SCENARIOS if scenario.name in options.scenarios]
     with_million = MILLION in options.scenarios and chosen[0].name == "todoapp"
     with postgres() as database:
@@ -72,23 +72,28 @@ def save(results: dict[str, Any]) -> None:
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read the options; `everything` says whether they leave nothing out."""
+    """Parse the options; `everything` is true if they leave out no server and no scenario."""
     names = [server.name for server in servers()]
     parts = [scenario.name for scenario in SCENARIOS] + [MILLION]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=2, help="of each run of wrk")
+    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    parser.add_argument(
+        "--seconds", type=int, default=2, help="duration of each run of wrk, default: %(default)s"
+    )
     parser.add_argument("--servers", default=",".join(names), help="default: %(default)s")
     parser.add_argument("--scenarios", default=",".join(parts), help="default: %(default)s")
     parser.add_argument(
-        "--before", type=Path, metavar="DIRECTORY", help="compare with another checkout"
+        "--before",
+        type=Path,
+        metavar="DIRECTORY",
+        help="compare with another checkout of this service",
     )
     options = parser.parse_args(arguments)
     options.servers = options.servers.split(",")
     options.scenarios = options.scenarios.split(",")
     for given, known in ((options.servers, names), (options.scenarios, parts)):
         for word in set(given) - set(known):
-            parser.error(f"{word} is not one of {', '.join(known)}")
+            parser.error(f"unknown name {word}; choose from {', '.join(known)}")
     options.everything = not options.before and (
         set(options.servers + options.scenarios) == {*names, *parts}
     )
@@ -98,7 +103,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def prepare(
     database: Database, chosen: Sequence[Server], scenarios: Sequence[Scenario], with_million: bool
 ) -> None:
-    """Make every database that will be measured."""
+    """Create every database that the benchmark needs."""
     datasets = dict.fromkeys(scenario.dataset for scenario in scenarios)
     schemas = dict.fromkeys(server.schema for server in chosen)
     wanted = [(schema, dataset) for dataset in datasets for schema in schemas]
@@ -107,7 +112,7 @@ def prepare(
             ("todoapp", dataset) for dataset in ("single_hundred", "million", "single_million")
         ]
     for schema, dataset in dict.fromkeys(wanted):
-        tell(f"making {schema}_{dataset} …")
+        log_progress(f"creating database {schema}_{dataset} …")
         make(database, schema, dataset)
     database.execute("CHECKPOINT")
 
@@ -120,15 +125,15 @@ def measure_all(
     rounds: int,
     seconds: int,
 ) -> Iterator[Run]:
-    """Measure all servers in turn, again and again, so that they meet the same conditions."""
+    """Interleave the measurements of all servers, so that all meet the same conditions."""
     for dataset, group in groupby(scenarios, key=lambda scenario: scenario.dataset):
         each = list(group)
         with all_running(chosen, dataset, database) as targets:
             for scenario in each:
-                check_alike(scenario, targets)
+                check_equivalent(scenario, targets)
                 warm_up(scenario, targets)
             for number in range(1, rounds + 1):
-                # Once for each database, which several servers may share.
+                # Once per database, because several servers may share one.
                 for target in {target.database_name: target for target in targets}.values():
                     target.vacuum()
                 for scenario in each:
@@ -144,7 +149,7 @@ def measure_all(
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    # Once is enough: a second one must not keep us from stopping what was started.
+    # Ignore further signals, so that the cleanup is not interrupted.
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt

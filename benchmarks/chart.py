@@ -1,4 +1,4 @@
-"""The chart, made from results.json: `python -m benchmarks.chart` makes it again."""
+"""Chart of results.json; `python -m benchmarks.chart` redraws it."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ CHART = ROOT / "docs" / "benchmark.png"
 CONNECTIONS = 16
 COLUMNS = 2
 HIGHLIGHT = "#c8460a"
-# By place, so that a server has one colour in every panel.
+# Assigned by position, so that a server has the same colour in every panel.
 COLOURS = ("#4878a8", "#7b6aa8", "#5a9a8a", "#a8884a", "#8a8f98")
 
 
@@ -28,8 +28,8 @@ def draw() -> None:
     for scenario, axes in zip(TITLES, panels.flat, strict=True):
         draw_panel(axes, scenario, names, results["runs"])
     figure.suptitle(
-        f"CPU time per request at {CONNECTIONS} connections, less is better\n"
-        "full colour: the server's processes; pale: PostgreSQL's",
+        f"CPU time per request at {CONNECTIONS} connections, lower is better\n"
+        "dark: the server's processes; light: PostgreSQL's",
         fontsize=12,
     )
     figure.tight_layout()
@@ -39,7 +39,7 @@ def draw() -> None:
 
 
 def draw_panel(axes: Axes, scenario: str, names: list[str], runs: list[dict[str, Any]]) -> None:
-    """Draw a bar for each server; one without an answer says so."""
+    """Draw a bar for each server, or a note if it completed no request."""
     others = iter(COLOURS)
     longest = 0.0
     for place, name in enumerate(names):
@@ -56,7 +56,7 @@ def draw_panel(axes: Axes, scenario: str, names: list[str], runs: list[dict[str,
     axes.set_title(TITLES[scenario], fontsize=10, loc="left", fontweight="bold")
     axes.set_yticks(range(len(names)), names, fontsize=9)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    # Room for the figures beside the bars.
+    # Leave space for the labels next to the bars.
     axes.set_xlim(0, (longest or 1) * 1.25)
     axes.set_xticks([])
     axes.spines[["top", "right", "bottom"]].set_visible(False)

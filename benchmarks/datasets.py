@@ -1,4 +1,4 @@
-"""The databases: one PostgreSQL, and on it a database for each schema and number of todos."""
+"""Datasets: one PostgreSQL server, with a database for each schema and number of todos."""
 
 import os
 import subprocess
@@ -13,10 +13,10 @@ from dev.postgres import Postgres
 from tests.support.web import free_port
 
 ROOT = Path(__file__).parents[1]
-PROGRAMS = Path(sys.executable).parent
-PATH = f"{PROGRAMS}:{os.environ['PATH']}"
+BINARIES = Path(sys.executable).parent
+PATH = f"{BINARIES}:{os.environ['PATH']}"
 
-# What is written to has a database of its own, so that the lists stay as long as they are.
+# Scenarios that write have databases of their own, so that lists keep their length.
 SIZES = {
     "hundred": 100,
     "changes": 100,
@@ -28,10 +28,10 @@ SIZES = {
 
 SETTINGS = {
     "max_connections": "300",
-    # Every table lies in memory.
+    # All tables fit in memory.
     "shared_buffers": "1GB",
-    # Neither falls into one measurement and not into another: VACUUM ANALYZE and CHECKPOINT
-    # come before the measurements.
+    # No background work, which would affect some measurements and not others: VACUUM ANALYZE and
+    # CHECKPOINT run before the measurements.
     "autovacuum": "off",
     "checkpoint_timeout": "1d",
     "max_wal_size": "16GB",
@@ -75,17 +75,17 @@ FROM generate_series(1, {{todos}}) AS n,
 
 
 class Database(Postgres):
-    """The one PostgreSQL, by TCP, as every client can reach it."""
+    """The PostgreSQL server, reached over TCP, which every client library supports."""
 
     def url(self, database: str) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.settings['port']}/{database}"
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time of all its processes."""
+        """Return the CPU time of all server processes."""
         return cpu_seconds(self.pid())
 
     def busy(self, database: str) -> bool:
-        """Say whether a statement runs on `database`."""
+        """Return whether a statement is running in `database`."""
         return bool(
             self.execute(
                 "SELECT FROM pg_stat_activity WHERE state <> 'idle' AND pid <> pg_backend_pid()"
@@ -96,7 +96,7 @@ class Database(Postgres):
 
 @contextmanager
 def postgres() -> Iterator[Database]:
-    """Run a PostgreSQL below a temporary directory, which is removed in the end."""
+    """Run a PostgreSQL server in a temporary directory."""
     port = {"listen_addresses": "127.0.0.1", "port": str(free_port())}
     with tempfile.TemporaryDirectory(prefix="todoapp-benchmark-") as directory:
         database = Database(Path(directory) / "postgres", {**SETTINGS, **port})
@@ -105,7 +105,7 @@ def postgres() -> Iterator[Database]:
 
 
 def make(database: Database, schema: str, dataset: str) -> None:
-    """Make the database of `schema` with the rows of `dataset`, the same for every schema."""
+    """Create the database of `schema` with the rows of `dataset`, equal for every schema."""
     name = f"{schema}_{dataset}"
     if dataset == "single_million":
         database.create_database(name, template=f"{schema}_million")
@@ -113,7 +113,7 @@ def make(database: Database, schema: str, dataset: str) -> None:
     url = database.create_database(name)
     if schema == "todoapp":
         subprocess.run(
-            (PROGRAMS / "flask", "db", "upgrade"),
+            (BINARIES / "flask", "db", "upgrade"),
             cwd=ROOT,
             env={"PATH": PATH, "DATABASE_URL": url, "LOG_LEVEL": "warning"},
             check=True,

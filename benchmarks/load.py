@@ -1,4 +1,4 @@
-"""Load: one run of wrk, and what it counted."""
+"""Run wrk and parse its counts."""
 
 import json
 import subprocess
@@ -6,33 +6,36 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parent / "wrk"
-# How long wrk waits for the last answers.
-PATIENCE_SECONDS = 90
+# Grace period for responses to requests that are still in flight when the sending ends.
+DRAIN_SECONDS = 90
 
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk counted.
+    """Counts of one run of wrk.
 
-    `answers` are those with a status from 200 to 299, `seconds` go from the first request to the
-    last answer, and `p99` is in seconds too.
+    Attributes:
+        responses: the number of responses with a 2xx status.
+        seconds: the time from the first request to the last response.
+        p99: the 99th percentile of the latency in seconds.
+        errors: the number of failed requests, by kind.
     """
 
-    answers: int
+    responses: int
     seconds: float
     p99: float
     errors: dict[str, int]
 
 
 def wrk(script: str, url: str, *arguments: str, connections: int, seconds: int) -> Load:
-    """Send requests on `connections` for `seconds`, and wait for the answers to them."""
+    """Send requests for `seconds` on `connections` connections, and await all responses."""
     result = subprocess.run(
         (
             "wrk",
             "--threads=1",
             f"--connections={connections}",
-            f"--duration={seconds + PATIENCE_SECONDS}s",
-            f"--timeout={seconds + PATIENCE_SECONDS}s",
+            f"--duration={seconds + DRAIN_SECONDS}s",
+            f"--timeout={seconds + DRAIN_SECONDS}s",
             f"--script={script}",
             url,
             "--",
@@ -43,7 +46,7 @@ def wrk(script: str, url: str, *arguments: str, connections: int, seconds: int) 
         capture_output=True,
         text=True,
         check=False,
-        # Ctrl-C is for us; run() then ends wrk.
+        # Ctrl-C must reach this process only; run() then kills wrk.
         process_group=0,
     )
     lines = [line for line in result.stdout.splitlines() if line.startswith("{")]
@@ -51,12 +54,12 @@ def wrk(script: str, url: str, *arguments: str, connections: int, seconds: int) 
         raise SystemExit(f"wrk failed: {result.stderr or result.stdout}")
     counted = json.loads(lines[-1])
     errors = {
-        "not answered": counted["sent"] - counted["answered"],
-        "not 2xx": counted["bad"],
-        "not connected": counted["not_connected"],
+        "no response": counted["sent"] - counted["answered"],
+        "status not 2xx": counted["bad"],
+        "connection failed": counted["not_connected"],
     }
     return Load(
-        answers=counted["answered"] - counted["bad"],
+        responses=counted["answered"] - counted["bad"],
         seconds=counted["seconds"],
         p99=counted["p99"],
         errors={kind: count for kind, count in errors.items() if count},

@@ -1,4 +1,4 @@
-"""Where it was measured, and with which versions."""
+"""Describe the machine and the versions of the software."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from benchmarks.servers import Server
 
 
 def describe(database: Database) -> dict[str, Any]:
-    """Return the machine and the programs, without the machine's name."""
+    """Return hardware, operating system and versions, but not the host name."""
     wrk = _output("wrk", "-v").split(" Copyright")[0]
     return {
         "cpu": _cpu_model(),
@@ -28,7 +28,7 @@ def describe(database: Database) -> dict[str, Any]:
 
 
 def describe_server(server: Server) -> dict[str, Any]:
-    """Return what the results say about `server`."""
+    """Return name, title and package versions of a server."""
     return {
         "name": server.name,
         "title": server.title,

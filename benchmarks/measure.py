@@ -1,4 +1,4 @@
-"""One measurement: a run of wrk, and the CPU time that it took on the other side."""
+"""One measurement: a run of wrk, and the CPU time of the server and PostgreSQL."""
 
 import sys
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ WARM_UP_CONNECTIONS = 16
 
 @dataclass(frozen=True)
 class Run:
-    """What one run of wrk gave. The CPU times are seconds, of the whole run."""
+    """Result of one run of wrk. CPU times are in seconds, for the whole run."""
 
     scenario: str
     dataset: str
     server: str
     connections: int
     round: int
-    answers: int
+    responses: int
     seconds: float
     p99: float
     errors: dict[str, int]
@@ -31,7 +31,7 @@ class Run:
 
 
 def warm_up(scenario: Scenario, targets: Sequence[Target]) -> None:
-    """Let each server answer for a moment, so that its first figure is like its others."""
+    """Send requests to each server for a moment, so that its first measurement is no outlier."""
     for target in targets:
         url = target.url(scenario.path(target))
         _load(scenario, target, url, WARM_UP_CONNECTIONS, WARM_UP_SECONDS)
@@ -41,8 +41,8 @@ def warm_up(scenario: Scenario, targets: Sequence[Target]) -> None:
 def measure(
     scenario: Scenario, target: Target, *, connections: int, seconds: int, number: int
 ) -> Run:
-    """Measure `scenario` on `target`, in the round `number`, and tell it on stderr."""
-    # It may have to be asked for, so it comes before the CPU time is read.
+    """Measure `scenario` on `target` in round `number`, and log the result to stderr."""
+    # First, because determining the path may take a request, which must not count as CPU time.
     url = target.url(scenario.path(target))
     server_before, postgres_before = target.cpu_seconds()
     load = _load(scenario, target, url, connections, seconds)
@@ -54,17 +54,17 @@ def measure(
         server=target.name,
         connections=connections,
         round=number,
-        answers=load.answers,
+        responses=load.responses,
         seconds=load.seconds,
         p99=load.p99,
         errors=load.errors,
         server_cpu=round(server_after - server_before, 3),
         postgres_cpu=round(postgres_after - postgres_before, 3),
     )
-    cpu = (run.server_cpu + run.postgres_cpu) / max(run.answers, 1) * 1e6
+    cpu = (run.server_cpu + run.postgres_cpu) / max(run.responses, 1) * 1e6
     print(
         f"round {number}  {scenario.title:21} {connections:3} connections  {run.server:8}"
-        f"{cpu:10,.0f} µs of CPU  {run.answers / (run.seconds or 1):8,.1f}/s  {run.errors or ''}",
+        f"{cpu:10,.0f} µs of CPU  {run.responses / (run.seconds or 1):8,.1f}/s  {run.errors or ''}",
         file=sys.stderr,
         flush=True,
     )

@@ -1,4 +1,4 @@
-"""What a million todos do to this service: it alone, beside its own self and beside PostgreSQL."""
+"""This service with a million todos, compared with a hundred todos and with PostgreSQL itself."""
 
 import http.client
 import re
@@ -27,13 +27,13 @@ SAMPLE_SECONDS = 0.02
 BUFFER = bytearray(1 << 20)
 
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
-# PostgreSQL's log of what a client sent: continuation lines begin with a tab.
+# A statement in PostgreSQL's log. Continuation lines begin with a tab.
 LOGGED = re.compile(r"LOG:  duration: \S+ ms  statement: (.*(?:\n\t.*)*)")
-# The service's own limit, 10 seconds, would hide how slow a statement is.
+# The service's own statement timeout of 10 seconds would hide how slow a statement is.
 LOG_STATEMENTS = "?options=" + quote(
     "-c log_min_duration_statement=0 -c statement_timeout=0", safe=""
 )
-# What a client gets, and not the column that keeps it.
+# The JSON that a client receives, built by PostgreSQL from the five columns.
 COPY = (
     "COPY (SELECT row_to_json(todos) FROM (SELECT id, description, completed, created_at,"
     " updated_at FROM todos ORDER BY id) AS todos) TO STDOUT"
@@ -43,7 +43,7 @@ COPY = (
 def measure_million(
     server: Server, database: Database, rounds: int, seconds: int
 ) -> dict[str, Any]:
-    """Return all that is measured of `server`, the service, at a million todos."""
+    """Run all measurements of `server`, this service, with a million todos."""
     return {
         "single": [vars(run) for run in single_todos(server, database, rounds, seconds)],
         "statements": statements(server, database),
@@ -53,7 +53,7 @@ def measure_million(
 
 
 def single_todos(server: Server, database: Database, rounds: int, seconds: int) -> Iterator[Run]:
-    """Measure what is done to single todos among a hundred, and among a million."""
+    """Measure requests for a single todo, in a table of a hundred and of a million."""
     scenarios = [BY_NAME[name] for name in ("get", "create", "patch")]
     with (
         running(server, "single_hundred", database) as few,
@@ -72,65 +72,65 @@ def single_todos(server: Server, database: Database, rounds: int, seconds: int) 
 
 
 def statements(server: Server, database: Database) -> dict[str, dict[str, Any]]:
-    """Return how long PostgreSQL takes for the statements of the pages and of the search."""
+    """Return execution time and plan of the statements for pages and search."""
     found = {}
     with running(server, "million", database, LOG_STATEMENTS) as target:
         for name in ("page-first", "page-last", "search"):
             scenario = BY_NAME[name]
-            statement = sent(target, scenario)
+            statement = captured_statement(target, scenario)
             found[name] = explain(database, statement)
-            tell(f"{scenario.title}: {found[name]['milliseconds']} ms in the database")
+            log_progress(f"{scenario.title}: {found[name]['milliseconds']} ms in the database")
     return found
 
 
-def sent(target: Target, scenario: Scenario) -> str:
-    """Return the statement that the service sends for `scenario`, as PostgreSQL logs it."""
+def captured_statement(target: Target, scenario: Scenario) -> str:
+    """Send the request of `scenario`, and return its statement from PostgreSQL's log."""
     path = scenario.path(target)
-    # psycopg2 puts the values into the text, so the text is all there is.
+    # The text is complete, because psycopg2 interpolates parameters on the client side.
     begin = target.database.log.stat().st_size
     target.request("GET", path).raise_for_status()
     logged = target.database.log.read_bytes()[begin:].decode()
     found = [each.replace("\n\t", "\n") for each in LOGGED.findall(logged)]
-    about_todos: list[str] = [each for each in found if "todos" in each]
-    if len(about_todos) != 1:
-        raise SystemExit(f"{scenario.title}: one statement was expected, not {about_todos}")
-    return about_todos[0]
+    statements: list[str] = [each for each in found if "todos" in each]
+    if len(statements) != 1:
+        raise SystemExit(f"{scenario.title}: expected one statement, got {statements}")
+    return statements[0]
 
 
 def explain(database: Database, statement: str) -> dict[str, Any]:
-    """Return the times and the plan of `statement`, the median of several executions."""
-    question = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"
-    answers: list[dict[str, Any]] = []
+    """Return the plan of `statement`, and the median of its times over several executions."""
+    explain_statement = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"
+    results: list[dict[str, Any]] = []
     with (
         closing(psycopg2.connect(database.url("todoapp_million"))) as connection,
         connection.cursor() as cursor,
     ):
         for _ in range(STATEMENT_RUNS):
-            cursor.execute(question)
-            answers += cursor.fetchall()[0][0]
+            cursor.execute(explain_statement)
+            results += cursor.fetchall()[0][0]
     return {
         "statement": " ".join(statement.split()),
-        "milliseconds": statistics.median(answer["Execution Time"] for answer in answers),
-        "planning": statistics.median(answer["Planning Time"] for answer in answers),
-        "plan": " ← ".join(nodes(answers[0]["Plan"])),
+        "milliseconds": statistics.median(result["Execution Time"] for result in results),
+        "planning": statistics.median(result["Planning Time"] for result in results),
+        "plan": " ← ".join(nodes(results[0]["Plan"])),
     }
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[str]:
-    """Name the nodes of a plan, from the last step to the first."""
+    """Yield the names of the nodes of a plan, from the root to the leaves."""
     yield plan["Node Type"] + (f" ({plan['Index Name']})" if "Index Name" in plan else "")
-    for below in plan.get("Plans", ()):
-        yield from nodes(below)
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
 
 
 def export(server: Server, database: Database) -> dict[str, Any]:
-    """Measure the list of a million: how fast it comes, and what memory it takes."""
+    """Measure throughput and memory usage of the list of a million todos."""
     with running(server, "million", database) as target:
         idle = memory(target.pid)
         with sampled_memory(target.pid) as samples:
             read_list(target)
         afterwards = memory(target.pid)
-        # Nothing is sampled meanwhile: it takes CPU time.
+        # Timed without memory sampling, which costs CPU time.
         reads = [read_list(target) for _ in range(EXPORT_RUNS)]
     found = {
         "idle_memory": idle,
@@ -140,12 +140,12 @@ def export(server: Server, database: Database) -> dict[str, Any]:
         "seconds": statistics.median(read["seconds"] for read in reads),
         "first_byte": statistics.median(read["first_byte"] for read in reads),
     }
-    tell(f"list of 1,000,000: {found}")
+    log_progress(f"list of 1,000,000: {found}")
     return found
 
 
 def read_list(target: Target) -> dict[str, float]:
-    """Read the whole list; return its length, the time it took and that to its first byte."""
+    """Read the whole list; return its size, the total time and the time to first byte."""
     connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=120)
     begin = time.perf_counter()
     connection.request("GET", TODOS)
@@ -159,13 +159,13 @@ def read_list(target: Target) -> dict[str, float]:
     seconds = time.perf_counter() - begin
     connection.close()
     if response.status != 200 or last_byte != ord("]"):
-        raise SystemExit(f"The list of 1,000,000 breaks off, with {response.status}")
+        raise SystemExit(f"The list of 1,000,000 is truncated (status {response.status})")
     return {"bytes": length, "seconds": seconds, "first_byte": first_byte}
 
 
 @contextmanager
 def sampled_memory(pid: int) -> Iterator[list[int]]:
-    """Note the memory of the process tree `pid` again and again."""
+    """Sample the memory usage of the process tree `pid` during the block."""
     samples = [memory(pid)]
     ended = threading.Event()
 
@@ -183,7 +183,7 @@ def sampled_memory(pid: int) -> Iterator[list[int]]:
 
 
 class Sink:
-    """Counts what is written to it."""
+    """Count the bytes written."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -193,7 +193,7 @@ class Sink:
 
 
 def copy(database: Database) -> dict[str, float]:
-    """Measure how fast PostgreSQL itself gives out the same todos as JSON."""
+    """Measure how fast PostgreSQL itself returns the same todos as JSON."""
     seconds = []
     with (
         closing(psycopg2.connect(database.url("todoapp_million"))) as connection,
@@ -205,10 +205,10 @@ def copy(database: Database) -> dict[str, float]:
             cursor.copy_expert(COPY, sink)
             seconds.append(time.perf_counter() - begin)
     found = {"bytes": sink.bytes, "seconds": statistics.median(seconds)}
-    tell(f"COPY of {SIZES['million']:,}: {found}")
+    log_progress(f"COPY of {SIZES['million']:,}: {found}")
     return found
 
 
-def tell(line: str) -> None:
-    """Tell the progress."""
+def log_progress(line: str) -> None:
+    """Print a line to stderr."""
     print(line, file=sys.stderr, flush=True)

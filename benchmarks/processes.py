@@ -1,4 +1,4 @@
-"""What a process and its descendants use: CPU time and memory."""
+"""CPU time and memory of a process and its descendants."""
 
 from contextlib import suppress
 
@@ -12,16 +12,16 @@ def tree(root: int) -> list[psutil.Process]:
 
 
 def cpu_seconds(root: int) -> float:
-    """Return the CPU time that the process `root` and its descendants have used since they began.
+    """Return the total CPU time of the process `root` and its descendants, dead ones included.
 
-    That is what the living have used, and what those have used that were waited for: a process
-    that ends goes from the one sum to the other. Where one does so between two readings, it
-    might be counted twice or not at all, so everything is read again.
+    The time of an ended process is added to its parent's once the parent has waited for it. A
+    process that ends during the reading could be counted twice or not at all, so the reading is
+    then repeated.
     """
     while True:
         processes = tree(root)
         with suppress(psutil.NoSuchProcess):
-            # user, system, children_user, children_system; not iowait, which is no CPU time.
+            # user, system, children_user and children_system, but not iowait, which is idle time.
             seconds = sum(sum(process.cpu_times()[:4]) for process in processes)
             if tree(root) == processes:
                 return seconds
@@ -30,7 +30,7 @@ def cpu_seconds(root: int) -> float:
 def memory(root: int) -> int:
     """Return the memory of the process `root` and its descendants in bytes.
 
-    It is the proportional set size: memory that several share is counted once.
+    This is the proportional set size (PSS), which counts shared memory once.
     """
     total = 0
     for process in tree(root):
@@ -40,7 +40,7 @@ def memory(root: int) -> int:
 
 
 def stop(root: int, seconds: float = 30) -> None:
-    """Ask the process `root` to end, and kill what is left of its descendants after `seconds`."""
+    """Terminate the process `root`, and kill the processes that are left after `seconds`."""
     with suppress(psutil.NoSuchProcess):
         processes = tree(root)
         processes[0].terminate()

@@ -1,4 +1,4 @@
-"""results.md, made from results.json: `python -m benchmarks.report` makes it again."""
+"""Report of results.json; `python -m benchmarks.report` rewrites results.md."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ RESULTS_PAGE = Path(__file__).parent / "results.md"
 CHART = "../docs/benchmark.png"
 
 OURS = "todoapp"
-LIMIT = "floor"
+LOWER_BOUND = "floor"
 GROUPS = {
     "One todo": ("get", "create", "patch"),
     "Whole lists": ("list-100", "list-10000"),
@@ -26,62 +26,61 @@ MEBIBYTE = 2**20
 HEAD = """\
 # Results
 
-Measured on {date} by `python -m benchmarks`, all in one run and on one machine.
-The raw figures are in [results.json](results.json). Before it is measured, every server has to give
-the same answer to each kind of request.
+Measured on {date} by `python -m benchmarks`, in one run on one machine. The raw data is in
+[results.json](results.json). Before the measurements, the benchmark checks that all servers return
+equivalent responses.
 
 ![CPU time per request]({chart})
 
-- Machine: {cpu}, {cores} cores; {kernel}. The data is on {file_system}.
+- Machine: {cpu}, {cores} cores; {kernel}; data on {file_system}.
 - Python {Python}, PostgreSQL {PostgreSQL}, wrk {wrk}, Node.js {Node}.
-- Medians of {rounds} rounds. In each, every server has its turn of {seconds} seconds for every
-  figure.
-- PostgreSQL is as durable as by default: `fsync` and `synchronous_commit` are on. All tables are in
-  memory (`shared_buffers` is 1 GB). Autovacuum is off, and no checkpoint falls into a measurement:
-  `VACUUM ANALYZE` comes after the rows are made, and before each round.
+- Figures are medians of {rounds} rounds, in which the servers take turns of {seconds} seconds.
+- PostgreSQL has its default durability: `fsync` and `synchronous_commit` are on. All tables are in
+  memory (`shared_buffers` is 1 GB). Autovacuum is off, and no checkpoint occurs during the
+  measurements. `VACUUM ANALYZE` runs after the rows are inserted and before each round.
 
-| Server | What it is | Versions |
+| Server | Description | Versions |
 | --- | --- | --- |
 """
 
 EXPLANATION = """
-In each cell: **CPU time per request** (that of the server's processes + that of PostgreSQL's),
-requests per second, 99th percentile of the latency. CPU time is the figure to trust: wrk has to
-share the cores with the servers, so requests per second say what this machine can do, and the
-latency mostly how long the queue was. A run ends when every request that was sent is answered, so
-all that the servers did is counted.
+Each cell has the **CPU time per request** (server processes + PostgreSQL), the throughput in
+requests per second, and the 99th percentile of the latency. CPU time is the most reliable figure:
+wrk shares the cores with the servers, so the throughput depends on this machine, and the latency
+mostly reflects the length of the queue. A run ends when every request has its response, so all work
+of the servers is counted.
 """
 
 COMPARED = """
 ## CPU time per request, compared
 
-How many times that of this service the others take; and how many times that of `floor`, which
-does no more than it must, this service takes.
+The CPU time of the other servers relative to this service, and of this service relative to `floor`,
+the lower bound.
 
 """
 
 MILLION = """
-## This service at a million todos
+## This service with a million todos
 
-One todo among a hundred, and among a million, at 16 connections:
+Requests for one todo, in a table of a hundred and of a million, at 16 connections:
 
 {single}
-Pages and the search. The time in the database is what `EXPLAIN (ANALYZE, TIMING OFF)` says of the
-statement that the service sent, execution + planning:
+Pages and search. The time in the database is the execution + planning time by `EXPLAIN (ANALYZE,
+TIMING OFF)` of the statement that the service sent:
 
 {statements}
-The whole list, `GET /api/todos`, beside what PostgreSQL by itself gives out, `COPY (SELECT
-row_to_json(…) FROM todos ORDER BY id) TO STDOUT` of the same five fields, read by psycopg2:
+The whole list, `GET /api/todos`, compared with PostgreSQL itself: `COPY (SELECT row_to_json(…) FROM
+todos ORDER BY id) TO STDOUT` of the same five fields, read by psycopg2:
 
 {export}
-Memory of all the processes of the service (their proportional set size): {idle} before, at
-most {peak} while the list is sent, {afterwards} afterwards.
+Memory of all processes of the service (proportional set size): {idle} before, at most {peak}
+while the list is streamed, {afterwards} afterwards.
 """
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The medians of a scenario's runs. CPU times are seconds per request."""
+    """Medians over the runs of a scenario. CPU times are in seconds per request."""
 
     cpu: float
     server_cpu: float
@@ -100,41 +99,41 @@ def write() -> None:
 
 
 def select(runs: Runs, **values: object) -> list[dict[str, Any]]:
-    """Return the runs that have these values."""
+    """Return the runs with these values."""
     return [run for run in runs if all(run[name] == value for name, value in values.items())]
 
 
 def figures(runs: Runs) -> Figures | None:
-    """Return the medians of `runs`, or None where one of them had no answer at all."""
-    if not runs or not all(run["answers"] for run in runs):
+    """Return the medians of `runs`, or None if one of them completed no request."""
+    if not runs or not all(run["responses"] for run in runs):
         return None
     per_request = sorted(
         (
-            (run["server_cpu"] + run["postgres_cpu"]) / run["answers"],
-            run["server_cpu"] / run["answers"],
-            run["postgres_cpu"] / run["answers"],
+            (run["server_cpu"] + run["postgres_cpu"]) / run["responses"],
+            run["server_cpu"] / run["responses"],
+            run["postgres_cpu"] / run["responses"],
         )
         for run in runs
     )
-    # The run in the middle, so that its parts make its sum.
+    # All three from the median run, so that the parts add up to the total.
     cpu, server_cpu, postgres_cpu = per_request[(len(runs) - 1) // 2]
     return Figures(
         cpu=cpu,
         server_cpu=server_cpu,
         postgres_cpu=postgres_cpu,
-        rate=median(run["answers"] / run["seconds"] for run in runs),
+        rate=median(run["responses"] / run["seconds"] for run in runs),
         p99=median(run["p99"] for run in runs),
         errors=count_errors(runs),
     )
 
 
 def count_errors(runs: Runs) -> int:
-    """Return how many requests failed: connections, answers that were not good, timeouts."""
+    """Return the number of failed requests: connection errors, error statuses and timeouts."""
     return sum(sum(run["errors"].values()) for run in runs)
 
 
 def render(results: dict[str, Any]) -> str:
-    """Return results.md."""
+    """Return the text of results.md."""
     names = [server["name"] for server in results["servers"]]
     runs = results["runs"]
     page = HEAD.format(
@@ -164,7 +163,7 @@ def render(results: dict[str, Any]) -> str:
 def measured(
     runs: Runs, names: Sequence[str], scenarios: Iterable[str] = TITLES
 ) -> Iterator[tuple[str, list[Runs]]]:
-    """Give for each scenario and number of connections the runs of each server."""
+    """Yield the runs of each server, for each scenario and number of connections."""
     for scenario in scenarios:
         of_scenario = select(runs, scenario=scenario)
         for connections in sorted({run["connections"] for run in of_scenario}):
@@ -175,7 +174,7 @@ def measured(
 
 
 def cell(runs: Runs) -> str:
-    """Return the figures of one server in one scenario."""
+    """Format the figures of one server in one scenario."""
     found, errors = figures(runs), count_errors(runs)
     failed = f"<br>**{errors:,} errors**" if errors else ""
     if found is None:
@@ -187,7 +186,7 @@ def cell(runs: Runs) -> str:
 
 
 def ratios(runs: Runs, names: Sequence[str]) -> str:
-    """Return the table that compares this service's CPU time per request with the others'."""
+    """Return the section that compares the CPU time per request of all servers."""
     others = [name for name in names if name != OURS]
     if OURS not in names or not others:
         return ""
@@ -195,20 +194,20 @@ def ratios(runs: Runs, names: Sequence[str]) -> str:
     for where, by_server in measured(runs, names):
         found = dict(zip(names, map(figures, by_server), strict=True))
         rows.append([where, *(ratio(found[OURS], found[name], name) for name in others)])
-    heads = [f"{OURS} ÷ {name}" if name == LIMIT else f"{name} ÷ {OURS}" for name in others]
+    heads = [f"{OURS} ÷ {name}" if name == LOWER_BOUND else f"{name} ÷ {OURS}" for name in others]
     return COMPARED + table(["", *heads], rows)
 
 
 def ratio(ours: Figures | None, other: Figures | None, name: str) -> str:
     if ours is None or other is None:
         return "—"
-    found = ours.cpu / other.cpu if name == LIMIT else other.cpu / ours.cpu
-    # An error costs little CPU time, so it makes a server look better than it is.
+    found = ours.cpu / other.cpu if name == LOWER_BOUND else other.cpu / ours.cpu
+    # Errors cost little CPU time, so they make a server look faster than it is.
     return f"{found:.2f}" + (" (errors)" if ours.errors or other.errors else "")
 
 
 def million(found: dict[str, Any], runs: Runs) -> str:
-    """Return the section about this service at a million todos."""
+    """Return the section about this service with a million todos."""
     export = found["export"]
     idle, peak, afterwards = (
         f"{export[name] / MEBIBYTE:.1f} MiB"
@@ -230,9 +229,9 @@ def single_table(runs: Runs) -> str:
         few = select(runs, scenario=name, dataset="single_hundred")
         many = select(runs, scenario=name, dataset="single_million")
         rows.append(
-            [TITLES[name], cell(few), cell(many), ratio(figures(many), figures(few), LIMIT)]
+            [TITLES[name], cell(few), cell(many), ratio(figures(many), figures(few), LOWER_BOUND)]
         )
-    return table(["", "among 100", "among 1,000,000", "ratio of CPU time"], rows)
+    return table(["", "of 100", "of 1,000,000", "CPU time ratio"], rows)
 
 
 def statement_table(statements: dict[str, dict[str, Any]], runs: Runs) -> str:
@@ -263,9 +262,9 @@ def export_table(export: dict[str, float], copy: dict[str, float]) -> str:
     rows = [
         ["this service", *figures_of(export), duration(export["first_byte"])],
         ["COPY", *figures_of(copy), ""],
-        ["share of COPY", "", share(export, copy, "bytes"), share(export, copy), "", ""],
+        ["relative to COPY", "", share(export, copy, "bytes"), share(export, copy), "", ""],
     ]
-    return table(["", "time", "bytes", "todos", "size", "first byte after"], rows)
+    return table(["", "time", "throughput", "todos", "size", "time to first byte"], rows)
 
 
 def share(export: dict[str, float], copy: dict[str, float], amount: str = "") -> str:
@@ -274,7 +273,7 @@ def share(export: dict[str, float], copy: dict[str, float], amount: str = "") ->
 
 
 def duration(seconds: float) -> str:
-    """Return a time for people: three digits of it, or four."""
+    """Format a duration with three or four significant digits."""
     if seconds < 0.01:
         return f"{seconds * 1e6:,.0f} µs"
     value, unit = (seconds, "s") if seconds >= 1 else (seconds * 1e3, "ms")

@@ -1,4 +1,4 @@
-"""What is measured, and that every server gives the same answer to it."""
+"""Scenarios, and the check that all servers return equivalent responses."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -15,18 +15,18 @@ PAGE = 50
 BEFORE_LAST_PAGE = SIZES["million"] - PAGE
 
 
-def the_list(target: Target) -> str:
+def whole_list(target: Target) -> str:
     return TODOS
 
 
 def first_page(target: Target) -> str:
-    """Return the path of the first page, as one asks this server for it."""
+    """Return the path of the first page, in the syntax of this server."""
     start = {"todoapp": "", "floor": "&after=0"}.get(target.name, "&offset=0")
     return f"{TODOS}?limit={PAGE}{start}"
 
 
 def last_page(target: Target) -> str:
-    """Return the path of the last page, which the service reaches by a cursor that it gave."""
+    """Return the path of the last page; for this service, with a cursor from a `Link` header."""
     if target.name == "floor":
         return f"{TODOS}?limit={PAGE}&after={BEFORE_LAST_PAGE}"
     if target.name != "todoapp":
@@ -44,17 +44,19 @@ def search(target: Target) -> str:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One kind of request, sent by a script of wrk.
+    """One kind of request, sent by a wrk script.
 
-    `path` is where the script sends it, `sample` one such request (its method, what follows
-    the path, its body), and `ids` are the todos that a list has to hold.
+    Attributes:
+        path: returns the path that the script requests.
+        sample: one such request: method, suffix of the path, body.
+        ids: the expected ids, if the response is a list.
     """
 
     name: str
     title: str
     dataset: str
     script: str
-    path: Callable[[Target], str] = the_list
+    path: Callable[[Target], str] = whole_list
     sample: tuple[str, str, dict[str, Any] | None] = ("GET", "", None)
     ids: range | None = None
 
@@ -67,7 +69,7 @@ def _list(
 
 SCENARIOS = (
     Scenario("get", "get one", "hundred", "get.lua", sample=("GET", "/7", None)),
-    _list("list-100", "list of 100", "hundred", the_list, range(1, 101)),
+    _list("list-100", "list of 100", "hundred", whole_list, range(1, 101)),
     Scenario(
         "create",
         "create",
@@ -76,7 +78,7 @@ SCENARIOS = (
         sample=("POST", "", {"description": "Buy groceries for the weekend"}),
     ),
     Scenario("patch", "patch", "changes", "patch.lua", sample=("PATCH", "/7", {"completed": True})),
-    _list("list-10000", "list of 10,000", "ten_thousand", the_list, range(1, 10_001)),
+    _list("list-10000", "list of 10,000", "ten_thousand", whole_list, range(1, 10_001)),
     _list("page-first", "first 50 of 1,000,000", "million", first_page, range(1, PAGE + 1)),
     _list(
         "page-last",
@@ -95,26 +97,26 @@ SCENARIOS = (
 )
 
 
-def check_alike(scenario: Scenario, targets: Sequence[Target]) -> None:
-    """Make sure that every server answers what the first one answers, or end the benchmark."""
+def check_equivalent(scenario: Scenario, targets: Sequence[Target]) -> None:
+    """Check that all servers return equivalent responses, or exit."""
     expected = None
     for target in targets:
         method, suffix, body = scenario.sample
         response = target.request(method, scenario.path(target) + suffix, body)
-        where = f"{scenario.title}: {target.name} answers {method} {response.url} with"
+        where = f"{scenario.title}: {target.name} responds to {method} {response.url} with"
         if not response.ok:
             raise SystemExit(f"{where} {response.status_code} {response.text[:200]}")
-        answer = response.json()
-        todos = answer if isinstance(answer, list) else [answer]
+        content = response.json()
+        todos = content if isinstance(content, list) else [content]
         for todo in todos:
             if list(todo) != FIELDS:
                 raise SystemExit(f"{where} the fields {list(todo)}")
-        # The databases of servers that create are shared by schema, so ids differ.
+        # Ids of new todos differ, because servers with the same schema share a database.
         compared = FIELDS[1 if method == "POST" else 0 : 3]
         found = (response.status_code, [[todo[field] for field in compared] for todo in todos])
         ids = [todo["id"] for todo in todos]
         if scenario.ids is not None and ids != list(scenario.ids):
-            raise SystemExit(f"{where} {len(ids)} other todos than expected: ids {ids[:3]}…")
+            raise SystemExit(f"{where} {len(ids)} unexpected todos: ids {ids[:3]}…")
         expected = expected or found
         if found != expected:
             raise SystemExit(

@@ -1,4 +1,4 @@
-"""The servers that the benchmark compares: this service, its peers, and the limit."""
+"""The servers to compare: this service, its peers, and a lower bound."""
 
 import shutil
 import sys
@@ -8,10 +8,10 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PEERS = REPOSITORY / "benchmarks" / "peers"
-PROGRAMS = Path(sys.executable).parent
+BINARIES = Path(sys.executable).parent
 
-GUNICORN = str(PROGRAMS / "gunicorn")
-# What this service's gunicorn.conf.py says by default.
+GUNICORN = str(BINARIES / "gunicorn")
+# As many as gunicorn.conf.py of this service has by default.
 WORKERS = ("--workers=2", "--worker-class=gthread", "--threads=4", "--no-control-socket")
 BIND = "--bind=127.0.0.1:{port}"
 QUIET = "--log-level=warning"
@@ -19,21 +19,21 @@ QUIET = "--log-level=warning"
 
 @dataclass(frozen=True)
 class Server:
-    """A server: two processes that listen on 127.0.0.1, and log no request."""
+    """A server: two processes that listen on 127.0.0.1, without an access log."""
 
     name: str
     command: tuple[str, ...]
-    """Its program and arguments, where `{port}` stands for the port."""
+    """Command line, with the placeholder `{port}`."""
     directory: Path
-    """Where it is started."""
+    """Working directory."""
     title: str
-    """What it is, for the table of the results."""
+    """Description in the results."""
     packages: tuple[str, ...]
-    """The packages whose versions the results name."""
+    """Packages whose versions the results list."""
     schema: str
-    """`todoapp`, which our migrations make, or `plain`, the bare table."""
+    """`todoapp`, created by the migrations, or `plain`, the bare table."""
     environ: Mapping[str, str] = field(default_factory=dict)
-    """What it takes beside DATABASE_URL and PORT."""
+    """Environment variables besides DATABASE_URL and PORT."""
 
 
 THIS = Server(
@@ -47,19 +47,19 @@ THIS = Server(
 )
 
 
-def before(checkout: Path) -> Server:
-    """Return another revision of this service: a checkout with the same migrations."""
+def other_checkout(checkout: Path) -> Server:
+    """Return another revision of this service, whose migrations must be the same."""
     return replace(THIS, name="before", directory=checkout, title=f"this service in {checkout}")
 
 
 def servers() -> list[Server]:
-    """Return the servers that can run here: the one on Node.js needs `node`."""
+    """Return the available servers; Fastify requires `node`."""
     found = [
         THIS,
         Server(
             name="async",
             command=(
-                str(PROGRAMS / "uvicorn"),
+                str(BINARIES / "uvicorn"),
                 "async_:app",
                 "--host=127.0.0.1",
                 "--port={port}",
@@ -78,7 +78,7 @@ def servers() -> list[Server]:
             name="plain",
             command=(GUNICORN, "plain:app", BIND, *WORKERS, QUIET),
             directory=PEERS,
-            title="Flask, Flask-SQLAlchemy's ORM, marshmallow, as a tutorial has them",
+            title="Flask, Flask-SQLAlchemy's ORM, marshmallow, as in a tutorial",
             packages=("flask", "flask-sqlalchemy", "marshmallow", "sqlalchemy", "psycopg2-binary"),
             schema="plain",
         ),
@@ -94,7 +94,7 @@ def servers() -> list[Server]:
             name="floor",
             command=(GUNICORN, "floor:app", BIND, *WORKERS, "--preload", "--keep-alive=95", QUIET),
             directory=PEERS,
-            title="no framework and no checks: the limit of gunicorn and psycopg2",
+            title="lower bound: gunicorn and psycopg2 without framework and validation",
             packages=("gunicorn", "psycopg2-binary", "orjson"),
             schema="todoapp",
         ),

@@ -1,4 +1,4 @@
-"""Running servers."""
+"""Start and stop servers."""
 
 import subprocess
 import tempfile
@@ -22,7 +22,7 @@ SETTLE_SECONDS = 300
 
 @dataclass(frozen=True)
 class Target:
-    """A server that runs over one dataset."""
+    """A running server with its dataset."""
 
     server: Server
     dataset: str
@@ -44,7 +44,7 @@ class Target:
     def request(
         self, method: str, path: str, body: dict[str, Any] | None = None
     ) -> requests.Response:
-        """Send one request on a connection of its own."""
+        """Send one request on a new connection."""
         return requests.request(method, self.url(path), json=body, timeout=60)
 
     def cpu_seconds(self) -> tuple[float, float]:
@@ -52,17 +52,17 @@ class Target:
         return cpu_seconds(self.pid), self.database.cpu_seconds()
 
     def vacuum(self) -> None:
-        """Do now what autovacuum would do at a time of its own."""
+        """Run VACUUM ANALYZE, in place of autovacuum."""
         self.database.execute("VACUUM (ANALYZE) todos", self.database_name)
 
     def settle(self) -> None:
-        """Wait until nothing is done any more for requests whose client has left."""
+        """Wait until the server has finished requests whose client has disconnected."""
         deadline = time.monotonic() + SETTLE_SECONDS
         used = cpu_seconds(self.pid)
         while time.monotonic() < deadline:
             time.sleep(0.1)
             before, used = used, cpu_seconds(self.pid)
-            # A clock tick or two is what an idle server takes.
+            # An idle server uses a clock tick or two.
             if used - before < 0.03 and not self.database.busy(self.database_name):
                 return
         raise SystemExit(f"{self.name} is still busy {SETTLE_SECONDS} seconds after the load")
@@ -72,10 +72,10 @@ class Target:
 def running(
     server: Server, dataset: str, database: Database, options: str = ""
 ) -> Iterator[Target]:
-    """Run `server` over `dataset`, and stop it in the end.
+    """Run `server` with `dataset`, and stop it at the end of the block.
 
     Args:
-        options: what to add to DATABASE_URL.
+        options: appended to DATABASE_URL.
     """
     port = free_port()
     url = database.url(f"{server.schema}_{dataset}") + options
@@ -86,7 +86,7 @@ def running(
             env={"PATH": PATH, "DATABASE_URL": url, "PORT": str(port), **server.environ},
             stdout=log,
             stderr=subprocess.STDOUT,
-            # Ctrl-C is for us; we stop it below.
+            # Ctrl-C must reach this process only, which stops the server below.
             process_group=0,
         )
         target = Target(server, dataset, database, port, process.pid)
@@ -94,7 +94,7 @@ def running(
         def serves() -> bool:
             if process.poll() is not None:
                 log.seek(0)
-                raise SystemExit(f"{server.name} does not start:\n{log.read()}")
+                raise SystemExit(f"{server.name} failed to start:\n{log.read()}")
             try:
                 return target.request("GET", "/api/todos/1").ok
             except requests.ConnectionError:
@@ -112,6 +112,6 @@ def running(
 def all_running(
     servers: Iterable[Server], dataset: str, database: Database
 ) -> Iterator[list[Target]]:
-    """Run all `servers` at once: one that has nothing to do costs nothing."""
+    """Run all `servers` at the same time; an idle one costs nothing."""
     with ExitStack() as stack:
         yield [stack.enter_context(running(server, dataset, database)) for server in servers]

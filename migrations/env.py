@@ -1,4 +1,4 @@
-"""How Alembic runs the migrations: one process at a time, and no long wait for a lock."""
+"""Alembic environment: one process migrates at a time, with a bounded wait for table locks."""
 
 import logging
 import time
@@ -18,26 +18,26 @@ RETRY_SECONDS = 0.5
 logger = logging.getLogger("alembic.runtime.migration")
 
 
-def wait_for_turn(connection: Connection) -> None:
-    """Hold the lock of the migrations until `connection` is closed; wait where another has it."""
-    # Asked again and again: to wait inside of a statement is to keep a snapshot, and
-    # CREATE INDEX CONCURRENTLY waits for those, so two migrations would wait for each other.
-    take_lock = text("SELECT pg_try_advisory_lock(hashtext('todoapp migrations'))")
-    if not connection.scalar(take_lock):
-        logger.info("Another migration is running; waiting for it to end.")
-        while not connection.scalar(take_lock):
+def acquire_lock(connection: Connection) -> None:
+    """Acquire the migration lock, waiting if necessary; it is held until `connection` closes."""
+    # Polled: a blocked statement would hold a snapshot, and CREATE INDEX CONCURRENTLY waits for
+    # those, so two migrations would deadlock.
+    try_lock = text("SELECT pg_try_advisory_lock(hashtext('todoapp migrations'))")
+    if not connection.scalar(try_lock):
+        logger.info("Another migration is running; waiting for it to finish.")
+        while not connection.scalar(try_lock):
             connection.commit()
             time.sleep(RETRY_SECONDS)
     connection.execute(text("SET statement_timeout = 0"))
-    # A migration that waits for a table makes every request queue behind it, so it waits no
-    # longer than a request does.
+    # Requests queue behind a migration that waits for a table lock, so it waits no longer than they
+    # would.
     connection.execute(text(f"SET lock_timeout = '{current_app.config['LOCK_TIMEOUT']}s'"))
     connection.commit()
 
 
 def migrate(connection: Connection) -> None:
-    """Run the migrations on `connection`, one after the other, when it is our turn."""
-    wait_for_turn(connection)
+    """Acquire the migration lock and run the migrations, each in a transaction of its own."""
+    acquire_lock(connection)
     context.configure(
         connection=connection,
         target_metadata=db.metadata,
@@ -49,19 +49,19 @@ def migrate(connection: Connection) -> None:
 
 
 def run_migrations() -> None:
-    """Run what the command asked for, each migration in a transaction.
+    """Run the requested migrations.
 
     Raises:
-        CommandError: the database cannot be reached, or refuses, or a table stayed locked.
+        CommandError: the database is unreachable, a statement failed, or a lock timed out.
     """
-    # The service's connections commit by themselves; a migration is applied whole or not at all.
+    # The engine defaults to autocommit, but each migration has to be atomic.
     engine = db.engine.execution_options(isolation_level="READ COMMITTED")
     try:
         with engine.connect() as connection:
             try:
                 migrate(connection)
             finally:
-                # The session ends, and with it the lock and the settings.
+                # Ending the session releases the lock and discards the settings.
                 connection.invalidate()
     except DBAPIError as error:
         raise CommandError(
@@ -70,6 +70,6 @@ def run_migrations() -> None:
 
 
 if context.is_offline_mode():
-    raise CommandError("The migrations look at the database they change: there is no --sql.")
+    raise CommandError("Offline mode (--sql) is not supported: migrations inspect the database.")
 fileConfig(str(context.config.config_file_name), disable_existing_loggers=False)
 run_migrations()

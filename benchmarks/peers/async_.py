@@ -17,16 +17,16 @@ new_session = async_sessionmaker(engine, expire_on_commit=False)
 
 
 class Base(DeclarativeBase):
-    """What every model inherits."""
+    """Base class of the models."""
 
 
 class Todo(Base):
     """The table."""
 
     __tablename__ = "todos"
-    # What the database sets comes with INSERT and UPDATE (RETURNING):
+    # Fetch server-generated values with INSERT and UPDATE … RETURNING:
     # https://docs.sqlalchemy.org/en/21/orm/persistence_techniques.html#fetching-server-generated-defaults
-    __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012  # as SQLAlchemy's docs have it
+    __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012  # as in SQLAlchemy's documentation
 
     id: Mapped[int] = mapped_column(primary_key=True)
     description: Mapped[str] = mapped_column(String(500))
@@ -47,7 +47,7 @@ class TodoCreate(BaseModel):
 
 
 class TodoUpdate(BaseModel):
-    """A change of a todo."""
+    """Changes to a todo."""
 
     description: Description | None = None
     completed: bool | None = None
@@ -66,7 +66,7 @@ class TodoRead(BaseModel):
 
 
 async def get_session() -> AsyncIterator[AsyncSession]:
-    """Give each request a session."""
+    """Provide a session per request."""
     async with new_session() as session:
         yield session
 
@@ -83,7 +83,7 @@ async def list_todos(
     limit: Annotated[int | None, Query(ge=1)] = None,
     offset: Annotated[int, Query(ge=0)] = 0,
 ) -> Sequence[Todo]:
-    """List the todos, by id."""
+    """List todos by id."""
     statement = select(Todo).order_by(Todo.id)
     if search:
         statement = statement.where(Todo.description.icontains(search, autoescape=True))
@@ -96,7 +96,7 @@ async def list_todos(
 
 @app.post("/api/todos", response_model=TodoRead, status_code=201)
 async def create_todo(body: TodoCreate, session: SessionDep) -> Todo:
-    """Add a todo."""
+    """Create a todo."""
     todo = Todo(**body.model_dump())
     session.add(todo)
     await session.commit()
@@ -105,7 +105,7 @@ async def create_todo(body: TodoCreate, session: SessionDep) -> Todo:
 
 @app.get("/api/todos/{todo_id}", response_model=TodoRead)
 async def get_todo(todo_id: int, session: SessionDep) -> Todo:
-    """Read a todo."""
+    """Get a todo."""
     todo = await session.get(Todo, todo_id)
     if todo is None:
         raise HTTPException(404, f"Todo {todo_id} not found")
@@ -114,7 +114,7 @@ async def get_todo(todo_id: int, session: SessionDep) -> Todo:
 
 @app.patch("/api/todos/{todo_id}", response_model=TodoRead)
 async def update_todo(todo_id: int, body: TodoUpdate, session: SessionDep) -> Todo:
-    """Change a todo."""
+    """Update a todo."""
     todo = await get_todo(todo_id, session)
     for name, value in body.model_dump(exclude_none=True).items():
         setattr(todo, name, value)

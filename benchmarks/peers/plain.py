@@ -12,7 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
-    """What every model inherits, by way of `db.Model`."""
+    """Base class of `db.Model`."""
 
 
 app = Flask(__name__)
@@ -38,7 +38,7 @@ class Todo(db.Model):  # type: ignore[name-defined, misc]
 
 
 class Timestamp(fields.DateTime):
-    """An instant in UTC, with six digits and `Z`."""
+    """A UTC timestamp with six fractional digits and `Z`."""
 
     def _serialize(self, value: datetime, *args: Any, **kwargs: Any) -> str:  # type: ignore[override]
         utc = value.astimezone(UTC)
@@ -60,14 +60,14 @@ todos_schema = TodoSchema(many=True)
 
 
 @app.errorhandler(ValidationError)
-def refuse(error: ValidationError) -> tuple[Response, int]:
-    """Answer what is not valid."""
+def validation_failed(error: ValidationError) -> tuple[Response, int]:
+    """Return validation errors as a 400."""
     return jsonify(errors=error.messages), 400
 
 
 @app.get("/api/todos")
 def list_todos() -> Response:
-    """List the todos, by id."""
+    """List todos by id."""
     query = db.select(Todo).order_by(Todo.id)
     if search := request.args.get("search"):
         query = query.where(Todo.description.icontains(search, autoescape=True))
@@ -80,7 +80,7 @@ def list_todos() -> Response:
 
 @app.post("/api/todos")
 def create_todo() -> tuple[Response, int]:
-    """Add a todo."""
+    """Create a todo."""
     todo = Todo(**todo_schema.load(request.get_json()))
     db.session.add(todo)
     db.session.commit()
@@ -89,13 +89,13 @@ def create_todo() -> tuple[Response, int]:
 
 @app.get("/api/todos/<int:todo_id>")
 def get_todo(todo_id: int) -> Response:
-    """Read a todo."""
+    """Get a todo."""
     return jsonify(todo_schema.dump(db.get_or_404(Todo, todo_id)))
 
 
 @app.patch("/api/todos/<int:todo_id>")
 def update_todo(todo_id: int) -> Response:
-    """Change a todo."""
+    """Update a todo."""
     todo = db.get_or_404(Todo, todo_id)
     for name, value in todo_schema.load(request.get_json(), partial=True).items():
         setattr(todo, name, value)

@@ -1,4 +1,4 @@
--- Adds todos. Arguments: seconds.
+-- Creates todos. Arguments: seconds.
 dofile("run.lua")
 
 function init(args)

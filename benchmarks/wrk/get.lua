@@ -1,4 +1,4 @@
--- Reads todos at random. Arguments: seconds, how many todos there are.
+-- Reads random todos. Arguments: seconds, number of todos.
 dofile("run.lua")
 
 function init(args)

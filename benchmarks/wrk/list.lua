@@ -1,4 +1,4 @@
--- Asks for the same list again and again. Arguments: seconds.
+-- Requests the same list repeatedly. Arguments: seconds.
 dofile("run.lua")
 
 function init(args)

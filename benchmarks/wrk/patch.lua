@@ -1,8 +1,8 @@
--- Completes todos at random, or takes it back. Arguments: seconds, how many todos there are.
+-- Toggles `completed` of random todos. Arguments: seconds, number of todos.
 dofile("run.lua")
 
 local bodies = {[true] = '{"completed": true}', [false] = '{"completed": false}'}
--- An ORM sends nothing to the database for a change to what is so already.
+-- Toggled, because an ORM sends no UPDATE if the value does not change.
 local completed = {}
 
 function init(args)

@@ -1,8 +1,9 @@
--- What every script here shares. A run sends requests for `seconds`, and ends when each of them
--- is answered: wrk by itself breaks off what is under way, which the server has worked on, and
--- nobody would count. In the end it prints what it counted as one line of JSON.
+-- Shared by all scripts. A run sends requests for `seconds`, and ends when each has its response:
+-- wrk by itself aborts requests in flight, although the server has spent CPU time on them. At the
+-- end, it prints its counts as one line of JSON.
 --
--- The count needs one thread. That is enough: wrk sends many times what the servers can answer.
+-- Counting requires a single thread, which suffices: wrk can send far more requests than the
+-- servers can handle.
 
 local ffi = require("ffi")
 ffi.cdef [[
@@ -26,24 +27,24 @@ sent, answered, bad, lasted = 0, 0, 0, 0
 
 local seconds, send, begin
 
--- Begin: `send_next` gives the next request.
+-- Starts the run: `send_next` returns the next request.
 function start(args, send_next)
    seconds, send = tonumber(args[1]), send_next
-   -- The same todos for every server.
+   -- The same sequence of todos for every server.
    math.randomseed(1)
 end
 
--- wrk asks for the milliseconds before each request.
+-- Called by wrk before each request: the delay in milliseconds.
 function delay()
    begin = begin or now()
    if now() < begin + seconds then return 0 end
-   -- At SIGINT wrk ends before its --duration is over.
+   -- On SIGINT, wrk ends before its --duration is over.
    if answered == sent then ffi.C.kill(ffi.C.getpid(), SIGINT) end
    return NEVER
 end
 
 function request()
-   -- Before it begins, wrk asks for one that it does not send.
+   -- Before the run, wrk requests one that it does not send.
    if begin then sent = sent + 1 end
    return send()
 end

@@ -1,6 +1,7 @@
-"""The table of the predecessor, exactly as its own revision 001 made it.
+"""Create the predecessor's table, exactly as its own revision 001 did.
 
-A database that has the table but no version table was made by hand: it is adopted as it is.
+A database with this table but without a version table was created by hand, and is adopted
+unchanged.
 """
 
 import sqlalchemy as sa

@@ -1,7 +1,7 @@
-"""Timestamps with a time zone, a description that is never empty, no second index on id.
+"""Use timestamptz, forbid empty descriptions, drop the redundant index on id.
 
-The predecessor's timestamps hold UTC. In a session whose time zone is UTC the change of type
-keeps every instant, and PostgreSQL (12 and later) does not even rewrite the table:
+The predecessor's timestamps are in UTC. With the session time zone set to UTC, the change of type
+preserves every timestamp, and PostgreSQL 12 and later does not rewrite the table:
 https://www.postgresql.org/docs/release/12.0/
 """
 
@@ -21,13 +21,13 @@ def upgrade() -> None:
         " ALTER created_at TYPE timestamp with time zone,"
         " ALTER updated_at TYPE timestamp with time zone"
     )
-    # The primary key has an index of its own.
+    # The primary key already has an index.
     op.drop_index(op.f("ix_todos_id"), table_name="todos", if_exists=True)
-    # A constraint is checked at every update: an empty description would keep its todo from
-    # being completed. A space looks the same, and both are refused from now on.
+    # A check constraint applies to every update, so a todo with an empty description could not even
+    # be completed. A space looks the same. The API rejects both.
     op.execute("UPDATE todos SET description = ' ' WHERE description = ''")
     op.create_check_constraint(op.f("ck_todos_description_not_empty"), "todos", "description <> ''")
-    # In a table made by hand, ids may have been given without asking the sequence.
+    # In a table created by hand, ids may have been inserted without advancing the sequence.
     op.execute(
         "SELECT setval(pg_get_serial_sequence('todos', 'id'), max(id)) FROM todos HAVING max(id)"
         " > coalesce(pg_sequence_last_value(pg_get_serial_sequence('todos', 'id')::regclass), 0)"

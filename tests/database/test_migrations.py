@@ -358,7 +358,7 @@ def test_missing_privileges_are_reported_in_one_line(
 def test_a_revision_without_its_table_is_reported_in_one_line(database: Database) -> None:
     database.sql(PREDECESSORS_REVISION)
 
-    assert "table todos is not there" in database.error_line("upgrade")
+    assert "table todos does not exist" in database.error_line("upgrade")
 
 
 def test_an_in_process_upgrade_releases_its_advisory_lock(

@@ -1,4 +1,4 @@
-"""Django's settings: no more than the API needs.
+"""Minimal Django settings for the API.
 
 https://docs.djangoproject.com/en/stable/ref/settings/
 """
@@ -7,14 +7,14 @@ import os
 
 from psycopg2.extensions import parse_dsn
 
-address = parse_dsn(os.environ["DATABASE_URL"])
+dsn = parse_dsn(os.environ["DATABASE_URL"])
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": address["dbname"],
-        "USER": address["user"],
-        "HOST": address["host"],
-        "PORT": address["port"],
+        "NAME": dsn["dbname"],
+        "USER": dsn["user"],
+        "HOST": dsn["host"],
+        "PORT": dsn["port"],
         "CONN_MAX_AGE": None,
     }
 }

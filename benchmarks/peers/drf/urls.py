@@ -1,4 +1,4 @@
-"""Where the API is."""
+"""URL configuration."""
 
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter

@@ -1,4 +1,4 @@
-"""What gunicorn loads."""
+"""WSGI entry point."""
 
 import os
 

@@ -52,7 +52,7 @@ function build () {
         values: [`%${search.replace(/[\\%_]/g, '\\$&')}%`, limit, offset]
       })
       : await pool.query({
-        // Prepared, it would have one plan for every page, and a slow one.
+        // Not a prepared statement, whose generic plan would be slow.
         text: `SELECT ${COLUMNS} FROM todos ORDER BY id LIMIT $1 OFFSET $2`,
         values: [limit, offset]
       })

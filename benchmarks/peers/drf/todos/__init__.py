@@ -1,1 +1,1 @@
-"""The todos."""
+"""Todo application."""

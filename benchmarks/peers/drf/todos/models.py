@@ -1,10 +1,10 @@
-"""The table."""
+"""Todo model."""
 
 from django.db import models
 
 
 class Todo(models.Model):
-    """A todo. The table is there already."""
+    """A todo, in an existing table."""
 
     id = models.AutoField(primary_key=True)
     description = models.CharField(max_length=500)

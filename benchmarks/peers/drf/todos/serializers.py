@@ -6,7 +6,7 @@ from .models import Todo
 
 
 class TodoSerializer(serializers.ModelSerializer):
-    """The five fields."""
+    """Serialize the five fields."""
 
     class Meta:
         model = Todo

@@ -1,4 +1,4 @@
-"""/api/todos."""
+"""View set of /api/todos."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ from .serializers import TodoSerializer
 
 
 class ArrayPagination(LimitOffsetPagination):
-    """A page is an array and not an object with a total, so nothing is counted."""
+    """Pagination that returns a bare array, so no total has to be counted."""
 
     def paginate_queryset(
         self, queryset: QuerySet[Todo], request: Request, view: Any = None
     ) -> list[Todo] | None:
-        """Return the page that was asked for; None without `limit`."""
+        """Return the requested page, or None without `limit`."""
         limit = self.get_limit(request)
         if limit is None:
             return None
@@ -27,12 +27,12 @@ class ArrayPagination(LimitOffsetPagination):
         return list(queryset[offset : offset + limit])
 
     def get_paginated_response(self, data: Any) -> Response:
-        """Answer with the page alone."""
+        """Return the page without a wrapper."""
         return Response(data)
 
 
 class TodoViewSet(ModelViewSet):
-    """The routes."""
+    """CRUD routes."""
 
     queryset = Todo.objects.all()
     serializer_class = TodoSerializer
