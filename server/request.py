@@ -41,7 +41,6 @@ class Request:
     """
 
     completed = False
-    empty = False
     headers_finished = False
     expect_continue = False
     keep_alive = False
@@ -85,9 +84,6 @@ class Request:
             # Those fields that are there decide about the log and CORS.
             self.headers_finished = True
             self._parse_head(bytes(self._head))
-
-    def close(self) -> None:
-        """Release nothing: waitress calls this where its own parser has files."""
 
     def _receive_head(self, data: bytes) -> int:
         size = len(self._head)
