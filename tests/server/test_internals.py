@@ -82,7 +82,7 @@ def server() -> Iterator[Server]:
     created.close()
     dispatcher.shutdown()
     dispatcher.readiness.shutdown()
-    dispatcher.urgent.shutdown()
+    dispatcher.lightweight.shutdown()
 
 
 @pytest.mark.parametrize(("ours", "base"), OVERRIDDEN, ids=lambda each: each.__module__)
@@ -111,7 +111,7 @@ def test_a_channel_and_its_server_have_the_attributes_that_are_used(server: Serv
 
 
 def test_the_dispatcher_has_the_queue_that_is_looked_at(server: Server) -> None:
-    assert not server.has_waiting_requests
+    assert not server.has_queued_requests
     assert len(server.task_dispatcher.queue) == 0
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from waitress.adjustments import Adjustments
 
-from server.request import MAX_FIELDS, MAX_REQUEST_LINE, Request
+from server.request import MAX_HEADER_FIELDS, MAX_REQUEST_LINE, Request
 
 MAX_BODY = 64 * 1024
 MAX_HEAD = 32 * 1024
@@ -137,7 +137,7 @@ def test_a_malformed_chunked_body_is_refused(chunks: bytes, piece: int) -> None:
         (CHUNKED + b"1\r\na\r\n" * 44_000, 413),
         (b"GET /" + b"x" * MAX_REQUEST_LINE, 414),
         (b"GET / HTTP/1.1\r\nX: " + b"x" * MAX_HEAD, 431),
-        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * (MAX_FIELDS + 1) + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * (MAX_HEADER_FIELDS + 1) + b"\r\n", 431),
     ],
 )
 def test_what_is_malformed_or_too_large_is_refused(data: bytes, status: int) -> None:

@@ -14,7 +14,16 @@ import psycopg2
 import pytest
 
 from tests.api.test_security_headers import HEADERS
-from tests.support.raw import HEAD, LIVE, POST, answer, client, exchange, read_to_the_end
+from tests.support.raw import (
+    HEAD,
+    LIVE,
+    POST,
+    READ_TIMEOUT,
+    answer,
+    client,
+    exchange,
+    read_to_the_end,
+)
 from tests.support.waiting import wait_until
 from tests.support.web import WebProcess, serving
 
@@ -401,8 +410,7 @@ def test_a_complete_response_that_is_not_read_is_cut_off_too(web: WebProcess, sq
     with client(web) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.sendall(b"GET /api/todos?limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n")
-        cut_off = "Cut off a client that did not read its answer: 127.0.0.1"
-        wait_until(lambda: cut_off in web.output(), seconds=10)
+        wait_until(lambda: f"{READ_TIMEOUT}: 127.0.0.1" in web.output(), seconds=10)
 
 
 def test_a_client_that_resets_the_connection_causes_no_error(web: WebProcess, sql: Sql) -> None:

@@ -13,6 +13,9 @@ HEAD = b"Host: x\r\nContent-Type: application/json\r\n"
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /api/todos HTTP/1.1\r\n" + HEAD
 
+READ_TIMEOUT = "Slow client disconnected (response not read in time)"
+"""Log message about a client that does not read its response."""
+
 
 @contextmanager
 def client(web: WebProcess, data: bytes = b"") -> Iterator[socket.socket]:
