@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.support.database_server import Server, running
-from tests.support.raw import LIVE, POST, client, read_to_the_end
+from tests.support.raw import LIVE, POST, client, read_until_closed
 from tests.support.waiting import wait_until
 from tests.support.web import WebProcess, serving
 
@@ -139,7 +139,7 @@ def test_half_requests_delay_no_others_and_end_when_their_time_is_over(
     began = time.monotonic()
     with many(web, count, data) as clients:
         longest = longest_wait(web)
-        last_words = [read_to_the_end(each) for each in clients]
+        last_words = [read_until_closed(each) for each in clients]
         ended = time.monotonic() - began
 
     assert {words.partition(b"\r\n")[0] for words in last_words} == {
@@ -165,7 +165,7 @@ def test_a_byte_a_second_gains_no_time(web: WebProcess, measured: Measured) -> N
             for each in clients:
                 # More may have been sent to a connection that was closed.
                 with suppress(ConnectionResetError):
-                    assert b" 408 " in read_to_the_end(each)
+                    assert b" 408 " in read_until_closed(each)
         ended = time.monotonic() - began
 
     measured("100 clients with a byte a second: longest wait of others", longest)
