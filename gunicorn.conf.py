@@ -1,4 +1,4 @@
-"""The web process: `gunicorn wsgi:app` reads this file by itself.
+"""Settings of the web process, read by `gunicorn wsgi:app`.
 
 https://gunicorn.org/reference/settings/
 """
@@ -13,29 +13,29 @@ from todoapp.config import MAX_BODY, load_config
 from todoapp.database.readiness import check_database
 from todoapp.observability.logs import log_settings
 
-# gunicorn has a setting named `config`, so ours cannot have that name.
+# Not named `config`: gunicorn has a setting of that name.
 settings = load_config()
 
 bind = f"[::]:{settings.port}" if socket.has_dualstack_ipv6() else f"0.0.0.0:{settings.port}"
 workers = settings.web_concurrency
 worker_class = "server.worker.Worker"
 threads = settings.web_threads
-# Each connection takes one of the files that a process may have open.
+# Each connection uses a file descriptor; keep 100 for everything else.
 open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
 if open_files == resource.RLIM_INFINITY:
     open_files = 2**31
 worker_connections = max(10, min(1000, open_files - 100))
-# The application is loaded once, and its memory is shared by the workers.
+# Load the application before forking, so that workers share its memory.
 preload_app = True
 
-# A platform gives a process 30 seconds from SIGTERM to SIGKILL.
+# Platforms send SIGKILL 30 seconds after SIGTERM.
 graceful_timeout = 20
-# Longer than a platform's router keeps an idle connection (Heroku: 90 seconds), so that the
-# service never closes one while a request is on its way.
+# Longer than a platform's router keeps an idle connection open (Heroku: 90 seconds), so that the
+# service never closes a connection while the router sends a request on it.
 keepalive = 95
-# X-Forwarded-* is ProxyFix's: see TRUSTED_PROXIES.
+# ProxyFix handles X-Forwarded-*: see TRUSTED_PROXIES.
 forwarded_allow_ips = ""
-# Nothing here needs remote control, and it would leave a socket in the home directory.
+# Unused, and it would create a socket in the home directory.
 control_socket_disable = True
 
 logconfig_dict = log_settings(settings)
@@ -54,11 +54,11 @@ def post_fork(server: Arbiter, worker: Any) -> None:
 
 
 def child_exit(server: Arbiter, worker: Any) -> None:
-    """Clean up after a worker that has ended."""
+    """Clean up after a worker has exited."""
     if settings.metrics:
         metrics.end_process(worker.pid)
 
 
 def on_starting(server: Arbiter) -> None:
-    """Check the database before the process listens."""
+    """Check the database before opening the listening sockets."""
     check_database(server.app.wsgi())

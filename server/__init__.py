@@ -1,4 +1,4 @@
-"""The web process: a gunicorn worker that runs waitress' event loop with llhttp as its parser.
+"""gunicorn worker that combines waitress' event loop with llhttp, the HTTP parser of Node.js.
 
-It serves any WSGI application, and knows nothing of this one: see docs/decisions/http-server.md.
+Serves any WSGI application; imports nothing from todoapp. See docs/decisions/http-server.md.
 """

@@ -1,4 +1,4 @@
-"""Connections: waitress' channels, with deadlines; slow clients never hold a thread."""
+"""Connections: waitress' channel with deadlines and backpressure; slow clients hold no thread."""
 
 import socket
 import struct
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
     from .server import Server
 
 HIGH_WATER_MARK = 256 * 1024
-"""Bytes of output beyond which a response is suspended until its client has read some."""
+"""Bytes of buffered output above which a response is suspended (backpressure)."""
 
-MIN_RATE = 256 * 1024
-"""Minimum read rate of a client that does not read its response at once, in bytes per second."""
+MIN_READ_RATE = 256 * 1024
+"""Minimum rate at which a client must read its response, in bytes per second."""
 
 LINGER_SECONDS = 2
-"""How long a client may go on sending after the last response: RFC 9112, section 9.6."""
+"""How long to wait for the client to close after the last response: RFC 9112, section 9.6."""
 
-RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER: closing sends RST, so that the response cannot pass for a complete one."""
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""SO_LINGER value that makes close() send RST, so that a truncated response looks truncated."""
 
 
-class Output:
-    """Output buffer: parts as written, each freed once sent.
+class OutputBuffer:
+    """Buffers output part by part, and frees each part once it has been sent.
 
-    waitress' own buffers copy the parts, and free nothing before all is sent.
+    waitress' own buffers copy the parts, and free no memory until all of them have been sent.
 
     Attributes:
-        held: bytes of the parts that are kept, those that are partly sent in full.
+        retained: bytes of memory in use; a partly sent part counts in full.
     """
 
     def __init__(self) -> None:
-        self.held = 0
+        self.retained = 0
         self._parts: deque[memoryview] = deque()
         self._length = 0
 
@@ -47,39 +47,39 @@ class Output:
         return self._length
 
     def append(self, data: bytes) -> None:
-        """Add a part."""
+        """Append a part."""
         self._parts.append(memoryview(data))
         self._length += len(data)
-        self.held += len(data)
+        self.retained += len(data)
 
     def get(self, size: int) -> memoryview:
         """Return up to `size` bytes from the front."""
         return self._parts[0][:size]
 
     def skip(self, size: int, _: bool = False) -> None:
-        """Drop `size` bytes of what `get()` returned."""
+        """Discard `size` bytes of the part that `get()` returned."""
         self._length -= size
         part = self._parts.popleft()
         if size < len(part):
             self._parts.appendleft(part[size:])
         else:
-            self.held -= len(part.obj)  # type: ignore[arg-type]  # of bytes
+            self.retained -= len(part.obj)  # type: ignore[arg-type]  # always bytes
 
     def close(self) -> None:
-        """Drop everything."""
+        """Discard all output."""
         self._parts.clear()
-        self._length = self.held = 0
+        self._length = self.retained = 0
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
-    """One connection.
+    """Client connection.
 
-    The event loop reads requests and sends responses; threads run the application. While its client
-    does not read, a response is suspended (backpressure).
+    The event loop reads requests and flushes responses; threads run the application. A response
+    is suspended while the client does not read it (backpressure).
 
     Attributes:
-        deadline: when the client must have sent a request, or read a response (monotonic()).
-        queued_at: when its request was handed to the threads.
+        deadline: when the client must have sent its request, or read its response (monotonic()).
+        queued_at: when the request was queued for a thread (monotonic()).
     """
 
     server: "Server"
@@ -93,7 +93,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.queued_at = 0.0
         self.task: Task | None = None
         self.unparsed = b""
-        self.output = Output()
+        self.output = OutputBuffer()
         self.had_output = False
         self.is_suspended = False
         self.is_half_closed = False
@@ -103,36 +103,36 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     @property
     def is_above_high_water_mark(self) -> bool:
-        """Whether the client has to read before the response goes on."""
+        """Whether the response must pause until the client has read some of it."""
         return bool(self.total_outbufs_len > HIGH_WATER_MARK)
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is being handled, and no response being sent."""
+        """Whether no request is in progress and no output is buffered."""
         return not self.requests and not self.total_outbufs_len
 
     @property
     def has_partial_request(self) -> bool:
-        """Whether a request has begun to arrive."""
-        return self.request is not None and self.request.has_begun
+        """Whether a request has been received in part."""
+        return self.request is not None and self.request.has_started
 
     # In the event loop
 
     def readable(self) -> bool:
-        """Say whether to poll for input."""
+        """Return whether to poll for input."""
         self.had_output = bool(self.total_outbufs_len)
         return self.is_lingering or (not self.is_half_closed and super().readable())
 
     def writable(self) -> bool:
-        """Say whether to poll for room for output.
+        """Return whether to poll for room in the send buffer.
 
-        Also where a thread has sent the output since readable() was called because of which that
-        was False: polled for neither, the connection would be forgotten for a moment.
+        A thread may have flushed the output since readable() returned False because of it. Polled
+        for neither event, the connection would miss its next request until the next pass.
         """
         return self.had_output or super().writable()
 
     def handle_read(self) -> None:
-        """Read what the client has sent."""
+        """Receive and parse data from the client."""
         try:
             data = self.socket.recv(self.adj.recv_bytes)
         except BlockingIOError:
@@ -151,16 +151,16 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def _handle_end_of_input(self) -> None:
         with self.requests_lock:
             if self.requests:
-                # The client may still read the response.
+                # Half-closed: the client may still read the response.
                 self.is_half_closed = True
                 return
         if self.has_partial_request and not self.will_close:
-            self.refuse(HTTPStatus.BAD_REQUEST, "The request breaks off")
+            self.refuse(HTTPStatus.BAD_REQUEST, "The request is incomplete")
         else:
             self.handle_close()
 
     def received(self, data: bytes) -> bool:
-        """Parse requests; hand the first one to the threads."""
+        """Parse requests, and queue the first one for a thread."""
         with self.requests_lock:
             was_empty = not self.requests
             self.unparsed += data
@@ -170,7 +170,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return True
 
     def refuse(self, status: HTTPStatus, detail: str = "") -> None:
-        """Respond to a request that has not arrived, and will not."""
+        """Refuse an incomplete request: respond, then close the connection."""
         request = self.request or Request(self.adj)
         request.refuse(status, detail)
         with self.requests_lock:
@@ -179,7 +179,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.server.add_task(self)
 
     def handle_write(self) -> None:
-        """Flush the output, then close, resume, or start the keep-alive timer."""
+        """Flush the output; then close, resume the response, or start the keep-alive timer."""
         self._flush_exception(self._flush_some_if_lockable)
         if self.will_close:
             self.handle_close()
@@ -189,14 +189,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.is_suspended = False
             self.server.add_task(self)
         elif self.is_idle and self.request is None:
-            self.deadline = monotonic() + self.server.idle_seconds
+            self.deadline = monotonic() + self.server.keep_alive_seconds
 
     def handle_expt(self) -> None:
-        """Close on urgent data: HTTP does not use it, and poll() would report it on every pass."""
+        """Close on TCP urgent data: HTTP has none, and poll() would report it on every pass."""
         self.handle_close()
 
     def _linger(self) -> None:
-        # Closing with unread input sends RST, which can destroy the response.
+        # close() with unread input sends RST, and the client may lose the response.
         self.close_when_flushed = False
         try:
             self.socket.shutdown(socket.SHUT_WR)
@@ -210,16 +210,16 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         """Close the connection."""
         super().handle_close()
         if self.is_suspended:
-            # A thread releases what the application holds for the response.
+            # The application's resources are released in a thread, never in the event loop.
             self.is_suspended = False
             self.server.add_task(self)
 
     def check_deadline(self, now: float) -> None:
-        """Close the connection if its deadline has passed."""
+        """Time out the connection if its deadline has passed."""
         if now < self.deadline:
             return
         if self.total_outbufs_len:
-            self.disconnect("Cut off a client that did not read its answer")
+            self.disconnect_slow_client("response not read in time")
         elif self.has_partial_request and not self.requests:
             self.refuse(HTTPStatus.REQUEST_TIMEOUT)
         elif not self.requests:
@@ -228,14 +228,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     # In any thread
 
     def _parse(self) -> None:
-        """Parse requests, with requests_lock held: no more than the next one in advance."""
+        """Parse requests with requests_lock held, at most one ahead of the current one."""
         while self.unparsed and len(self.requests) <= self.adj.channel_request_lookahead:
             if self.will_close or self.close_when_flushed:
                 self.unparsed = b""
                 return
             request = self.request = self.request or Request(self.adj)
-            taken = request.received(self.unparsed)
-            self.unparsed = self.unparsed[taken:]
+            consumed = request.received(self.unparsed)
+            self.unparsed = self.unparsed[consumed:]
             if request.completed:
                 self.request = None
                 self.sent_continue = False
@@ -244,34 +244,34 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 self.send_continue()
 
     def write_soon(self, data: bytes) -> int:
-        """Send what the socket takes at once, and keep the rest for the event loop."""
+        """Send as much as the socket accepts; buffer the rest for the event loop to flush."""
         if not self.total_outbufs_len:
-            # The client's time starts when there is something to read.
+            # The deadline starts with the first byte that the client can read.
             self.deadline = monotonic() + self.server.request_timeout
         written: int = super().write_soon(data)
         return written
 
     def send(self, data: memoryview, do_close: bool = True) -> int:
-        """Send what the socket takes, and extend the client's time accordingly.
+        """Send as much as the socket accepts, and extend the deadline accordingly.
 
-        Where the connection is broken, poll() tells the event loop, which alone closes it.
+        Never close here: poll() reports a broken connection to the event loop, which closes it.
         """
         sent: int = super().send(data, do_close=False)
         latest = monotonic() + self.server.request_timeout
-        self.deadline = min(self.deadline + sent / MIN_RATE, latest)
+        self.deadline = min(self.deadline + sent / MIN_READ_RATE, latest)
         return sent
 
     def schedule(self) -> None:
-        """Queue the next step, or suspend the response (backpressure)."""
+        """Queue the next step of the response, or suspend it (backpressure)."""
         with self.outbuf_lock:
             is_suspended = self.is_suspended = self.connected and self.is_above_high_water_mark
         if is_suspended:
-            self.server.limit_unread()
+            self.server.limit_buffered_output()
         else:
             self.server.add_task(self)
 
     def service(self) -> None:
-        """Take one step of the response to the first request."""
+        """Run one step of the response to the first request."""
         request = self.requests[0]
         task = self.task = self.task or Task(self, request)
         try:
@@ -281,40 +281,40 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         except ClientDisconnected:
             pass
         except Exception as error:
-            # An application raises OSError to break off a response.
-            if not (isinstance(error, OSError) and task.has_begun):
+            # An application may raise OSError to abort a response that has started.
+            if not (isinstance(error, OSError) and task.headers_sent):
                 self.logger.exception("Error while handling a request")
-            if not task.has_begun and not request.error:
-                self._close(task)
+            if not task.headers_sent and not request.error:
+                self._close_task(task)
                 request.refuse(HTTPStatus.INTERNAL_SERVER_ERROR)
                 self.task = None
                 self.service()
                 return
-            task.closes = True
-            if task.ends_with_connection or not task.has_begun:
+            task.close_on_finish = True
+            if task.is_close_delimited or not task.headers_sent:
                 self.abort()
         self._finish(task)
 
-    def _close(self, task: Task) -> None:
+    def _close_task(self, task: Task) -> None:
         try:
             task.close()
         except Exception:
             self.logger.exception("Error while closing a response")
 
     def _finish(self, task: Task) -> None:
-        """Go on with the next request, or close the connection."""
-        self._close(task)
-        self.server.served += 1
+        """Continue with the next request, or close the connection."""
+        self._close_task(task)
+        self.server.requests_handled += 1
         with self.requests_lock:
             self.task = None
             was_pipelined = len(self.requests) > 1
-            if task.closes or self.is_half_closed or not self.connected:
+            if task.close_on_finish or self.is_half_closed or not self.connected:
                 self.requests.clear()
                 self.request = None
                 self.close_when_flushed = True
             else:
                 self.requests.pop(0)
-                self._await_request()
+                self._next_request()
             has_next = bool(self.requests)
             is_last = self.close_when_flushed
         if is_last or was_pipelined:
@@ -322,28 +322,30 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         if has_next:
             self.schedule()
         elif self.total_outbufs_len:
-            self.server.limit_unread()
+            self.server.limit_buffered_output()
 
-    def _await_request(self) -> None:
-        """Parse the next request, or wait for it, with requests_lock held."""
+    def _next_request(self) -> None:
+        """Parse the next request with requests_lock held, or start the keep-alive timer."""
         request = self.request
         if request and request.expect_continue and not self.requests and not self.sent_continue:
             self.send_continue()
         self._parse()
         if self.is_idle:
-            seconds = self.server.request_timeout if self.request else self.server.idle_seconds
+            seconds = (
+                self.server.request_timeout if self.request else self.server.keep_alive_seconds
+            )
             self.deadline = monotonic() + seconds
 
-    def disconnect(self, reason: str) -> None:
-        """Reset the connection, and log why."""
-        self.logger.info("%s: %s", reason, self.addr[0])
+    def disconnect_slow_client(self, reason: str) -> None:
+        """Reset the connection, and log the reason."""
+        self.logger.info("Slow client disconnected (%s): %s", reason, self.addr[0])
         self.abort()
 
     def abort(self) -> None:
-        """Reset the connection: half a response must not pass for a complete one."""
+        """Reset the connection: a client must not take a partial response for a complete one."""
         with self.outbuf_lock:
             if self.connected:
-                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
                 self.will_close = True
-        # Close from the event loop: a full socket never becomes writable.
+        # Wake the event loop to close it: a socket whose buffer is full never becomes writable.
         self.server.trigger.pull_trigger(self.handle_close)

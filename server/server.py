@@ -1,4 +1,4 @@
-"""A listening socket of gunicorn's, its connections, and the threads that serve them."""
+"""Listening sockets, the connection limit, and the thread pools."""
 
 import socket
 from operator import attrgetter
@@ -10,160 +10,167 @@ from waitress.task import ThreadedTaskDispatcher
 
 from .channel import Channel
 
-READINESS = "/health"
-LIVENESS = "/health/live"
-SPARE_THREADS = 2
+READINESS_PATH = "/health"
+LIVENESS_PATH = "/health/live"
+DEDICATED_THREADS = 2
 """Dedicated threads keep health checks responsive while all others wait for the database."""
 
-MAX_UNREAD = 64 * 1024 * 1024
-"""Bytes of responses that a worker keeps for clients to read; a part counts until all is sent."""
+MAX_BUFFERED_OUTPUT = 64 * 1024 * 1024
+"""Bytes of unsent output that a worker buffers for all its clients together."""
 
 SEND_BUFFER = 256 * 1024
-"""Bytes that the kernel buffers for a client. Autotuning would grow that to megabytes, and a client
-that reads steadily would look idle for seconds."""
+"""SO_SNDBUF of each connection. Autotuning would grow it to megabytes, and a client that reads
+steadily would seem stalled for seconds."""
 
-GRACE_SECONDS = 0.1
-"""How long a connection is safe from making room for others."""
+EVICTION_GRACE_SECONDS = 0.1
+"""Idle time before a connection may be evicted: gives a new client time to send its request."""
 
-STOP_SECONDS = 2
-"""How long a stopping worker keeps idle connections: a request may be on its way."""
+SHUTDOWN_KEEP_ALIVE_SECONDS = 2
+"""Keep-alive timeout during graceful shutdown: a request may already be in flight."""
 
 
 class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
-    """Thread pools: requests; readiness probes; and what never waits for the database."""
+    """Thread pools: one for requests, one for readiness probes, one for lightweight work.
+
+    Lightweight work never waits for the database: liveness probes, refused requests, and the
+    clean-up after a client has disconnected.
+    """
 
     def __init__(self, threads: int) -> None:
         super().__init__()
         self.set_thread_count(threads)
         self.readiness = ThreadedTaskDispatcher()
-        self.readiness.set_thread_count(SPARE_THREADS)
-        self.urgent = ThreadedTaskDispatcher()
-        self.urgent.set_thread_count(SPARE_THREADS)
+        self.readiness.set_thread_count(DEDICATED_THREADS)
+        self.lightweight = ThreadedTaskDispatcher()
+        self.lightweight.set_thread_count(DEDICATED_THREADS)
 
     def add_task(self, task: Channel) -> None:
-        """Queue a connection for a thread."""
+        """Queue the connection for the thread pool that its request belongs to."""
         task.queued_at = monotonic()
         request = task.requests[0]
-        # Without a connection, all that is left to do is to release what the response holds.
-        if request.error or not task.connected or request.target.startswith(LIVENESS):
-            self.urgent.add_task(task)
-        elif request.target.startswith(READINESS):
+        # After a disconnect, only the response's resources remain to be released.
+        if request.error or not task.connected or request.target.startswith(LIVENESS_PATH):
+            self.lightweight.add_task(task)
+        elif request.target.startswith(READINESS_PATH):
             self.readiness.add_task(task)
         else:
             super().add_task(task)
 
 
 class Server(BaseWSGIServer):  # type: ignore[misc]
-    """One listening socket.
+    """Listening socket and its open connections.
 
     Attributes:
         request_timeout: seconds for a client to send a request, or to read a response.
-        is_stopping: each connection ends with the response that it gets now.
-        served: how many requests have got a response, for gunicorn's `--max-requests`.
+        is_stopping: whether each connection is closed after its current response.
+        requests_handled: number of requests processed, for gunicorn's `--max-requests`.
     """
 
     channel_class = Channel
     request_timeout = 30.0
     is_stopping = False
-    served = 0
+    requests_handled = 0
 
     def getsockname(self) -> tuple[str, int]:
-        """Return the host and the port."""
+        """Return the host and port, a placeholder for a Unix socket."""
         name = self.socket.getsockname()
         return name[:2] if isinstance(name, tuple) else ("localhost", 80)
 
     def fix_addr(self, addr: Any) -> tuple[str, int]:
-        """Return a client's address; on a socket for IPv6 and IPv4, IPv4 ones as they are."""
+        """Return the client's address; convert IPv4-mapped IPv6 addresses to IPv4."""
         if not isinstance(addr, tuple):
             return ("localhost", 0)  # a Unix socket
         return addr[0].removeprefix("::ffff:"), addr[1]
 
     def set_socket_options(self, conn: socket.socket) -> None:
-        """Send what is written at once, and let no more than SEND_BUFFER wait in the kernel."""
+        """Disable Nagle's algorithm, and limit the kernel's send buffer."""
         conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         if conn.family != socket.AF_UNIX:
             conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @property
-    def idle_seconds(self) -> float:
-        """How long an idle connection stays open."""
-        return STOP_SECONDS if self.is_stopping else float(self.adj.channel_timeout)
+    def keep_alive_seconds(self) -> float:
+        """Return the keep-alive timeout in seconds."""
+        return SHUTDOWN_KEEP_ALIVE_SECONDS if self.is_stopping else float(self.adj.channel_timeout)
 
     @property
-    def has_waiting_requests(self) -> bool:
-        """Whether a connection waits for a thread."""
+    def has_queued_requests(self) -> bool:
+        """Whether requests are waiting for a thread."""
         return bool(self.task_dispatcher.queue)
 
     def readable(self) -> bool:
-        """Say whether a client may connect: at the limit, another has to make room."""
+        """Return whether to accept connections: at the limit, only if one can be evicted."""
         is_full = len(self.active_channels) >= self.adj.connection_limit
-        return self.accepting and (not is_full or self._dispensable_channel() is not None)
+        return self.accepting and (not is_full or self._eviction_candidate() is not None)
 
     def handle_accept(self) -> None:
-        """Accept clients that connect."""
-        # poll() is O(connections): with many of them, several are accepted in a pass; with few,
-        # some are left to other workers.
+        """Accept pending connections; evict one for each if the limit is reached."""
+        # poll() is O(connections): with many connections, accept several per pass; with few,
+        # leave some to the other workers.
         for _ in range(1 + len(self.active_channels) // 50):
             before = len(self.active_channels)
             super().handle_accept()
             if len(self.active_channels) == before:
-                return  # none was waiting
+                return  # no connection was pending
             if before >= self.adj.connection_limit:
-                self._make_room()
+                self._evict_connection()
             if not self.readable():
                 return
 
     def accept(self) -> tuple[socket.socket, Any] | None:
-        """Return a new connection and its address; None where there is none."""
+        """Return a new connection and its address, or None if there is none."""
         try:
             accepted: tuple[socket.socket, Any] | None = super().accept()
-        except OSError as error:  # no more files, for one
-            self.logger.warning("Cannot accept a client: %s", error)
-            self._make_room()
+        except OSError as error:  # for example, too many open files
+            self.logger.warning("Cannot accept a connection: %s", error)
+            self._evict_connection()
             return None
         return accepted
 
-    def _make_room(self) -> None:
-        """Close the connection that is idle for longest, or else read most slowly."""
-        channel = self._dispensable_channel()
+    def _evict_connection(self) -> None:
+        """Close the connection that has been idle longest, or else the slowest reader's."""
+        channel = self._eviction_candidate()
         if channel and channel.is_idle:
             channel.handle_close()
         elif channel:
-            channel.disconnect("Cut off a client: it reads slowly, and another one waits")
+            channel.disconnect_slow_client("connection limit reached")
             channel.handle_close()
 
-    def _dispensable_channel(self) -> Channel | None:
+    def _eviction_candidate(self) -> Channel | None:
         channels = self.active_channels.values()
-        # A new client has a moment to send its request.
-        latest = time() - GRACE_SECONDS
-        idle = (each for each in channels if each.is_idle and each.last_activity < latest)
-        unread = (each for each in channels if each.total_outbufs_len)
+        latest = time() - EVICTION_GRACE_SECONDS
+        idle = (
+            channel for channel in channels if channel.is_idle and channel.last_activity < latest
+        )
+        unread = (channel for channel in channels if channel.total_outbufs_len)
         return min(idle, key=attrgetter("last_activity"), default=None) or min(
             unread, key=attrgetter("deadline"), default=None
         )
 
     def maintenance(self, now: float) -> None:
-        """Disconnect clients whose time is over."""
+        """Enforce the deadlines of all connections."""
         for channel in list(self.active_channels.values()):
             channel.check_deadline(now)
 
-    def limit_unread(self) -> None:
-        """Where too much waits to be read, disconnect the clients whose time is over first."""
-        channels = [each for each in list(self.active_channels.values()) if not each.will_close]
-        unread = sum(channel.output.held for channel in channels)
+    def limit_buffered_output(self) -> None:
+        """Enforce MAX_BUFFERED_OUTPUT: disconnect slow clients, earliest deadline first."""
+        channels = [
+            channel for channel in list(self.active_channels.values()) if not channel.will_close
+        ]
+        buffered = sum(channel.output.retained for channel in channels)
         for channel in sorted(channels, key=attrgetter("deadline")):
-            if unread <= MAX_UNREAD:
+            if buffered <= MAX_BUFFERED_OUTPUT:
                 return
-            if channel.output.held:
-                unread -= channel.output.held
-                channel.disconnect("Cut off a client: too many responses wait to be read")
+            if channel.output.retained:
+                buffered -= channel.output.retained
+                channel.disconnect_slow_client("output buffer limit reached")
 
     def stop(self) -> None:
-        """Accept no more clients, and close each connection with its next response."""
+        """Start a graceful shutdown: stop accepting; close each connection after its response."""
         self.is_stopping = True
         self.accepting = False
         self.del_channel()
-        latest = monotonic() + STOP_SECONDS
+        latest = monotonic() + SHUTDOWN_KEEP_ALIVE_SECONDS
         for channel in self.active_channels.values():
             if channel.is_idle and not channel.has_partial_request:
                 channel.deadline = min(channel.deadline, latest)

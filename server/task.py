@@ -1,4 +1,4 @@
-"""The WSGI side of a request: its environ, and the bytes of its response (PEP 3333, RFC 9112)."""
+"""WSGI: call the application, and serialise its response (PEP 3333, RFC 9112)."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -16,33 +16,34 @@ from .request import Request
 if TYPE_CHECKING:
     from .channel import Channel
 
-NO_BODY = ("1", "204", "304")
-"""Status prefixes of responses without a body."""
-
+NO_BODY_STATUSES = ("1", "204", "304")
+"""Prefixes of the statuses whose responses have no body."""
 
 LAST_CHUNK = b"0\r\n\r\n"
-LARGE = 64 * 1024
+COALESCE_LIMIT = 64 * 1024
+"""Parts of this size or more are sent separately instead of being copied."""
 
 
 class Task:
-    """Produces the response to one request, no faster than the client reads it.
+    """Produces one response, with backpressure.
 
-    A response takes several steps where the client is slow, or where other requests wait. Each
-    step may run in another thread.
+    A response is produced in several steps if its client reads slowly, or if other requests are
+    queued. Each step may run in a different thread.
 
     Attributes:
-        has_begun: a part of the response may have been sent.
-        closes: the connection ends with the response.
-        ends_with_connection: nothing else marks the end of the response (HTTP/1.0).
+        headers_sent: whether the response has started.
+        close_on_finish: whether to close the connection after the response.
+        is_close_delimited: whether only closing the connection marks the end of the response
+            (HTTP/1.0).
     """
 
     def __init__(self, channel: "Channel", request: Request) -> None:
         self.channel = channel
         self.request = request
-        self.has_begun = False
-        self.closes = not request.keep_alive
-        self.ends_with_connection = False
-        # Context variables that one step sets, the next one finds, in whichever thread it runs.
+        self.headers_sent = False
+        self.close_on_finish = not request.keep_alive
+        self.is_close_delimited = False
+        # Context variables persist across the steps, whichever thread runs them.
         self._context = Context()
         self._status = ""
         self._headers: list[tuple[str, str]] = []
@@ -50,19 +51,19 @@ class Task:
         self._parts: Iterator[bytes] = iter(())
         self._has_no_body = False
         self._is_chunked = False
-        self._missing: int | None = None
+        self._bytes_left: int | None = None
 
     def advance(self) -> bool:
-        """Send what the client has room for; return whether the response is complete.
+        """Run one step: send up to the high-water mark; return whether the response is complete.
 
         Raises:
-            ClientDisconnected: the client is gone.
-            Exception: the application raised it.
+            ClientDisconnected: the client has disconnected.
+            Exception: raised by the application.
         """
         return self._context.run(self._advance)
 
     def close(self) -> None:
-        """Let the application release what it holds for the response."""
+        """Call the response iterable's close() (PEP 3333), which releases its resources."""
         close = getattr(self._body, "close", None)
         if close:
             self._context.run(close)
@@ -74,13 +75,13 @@ class Task:
             self._parts = iter(self._body)
         for part in self._parts:
             self._send(part)
-            if self._missing == 0:
+            if self._bytes_left == 0:
                 return True
-            if channel.is_above_high_water_mark or channel.server.has_waiting_requests:
+            if channel.is_above_high_water_mark or channel.server.has_queued_requests:
                 return False
-        if self._is_chunked or not self.has_begun:
+        if self._is_chunked or not self.headers_sent:
             self._send(b"", is_last=True)
-        if self._missing and not self._has_no_body:
+        if self._bytes_left and not self._has_no_body:
             raise RuntimeError("the response is shorter than its Content-Length")
         return True
 
@@ -115,30 +116,30 @@ class Task:
     def _start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], None]:
-        if exc_info and self.has_begun:
+        if exc_info and self.headers_sent:
             raise exc_info[1]
         self._status, self._headers = status, headers
         return self._send
 
     def _send(self, part: bytes, is_last: bool = False) -> None:
-        head = b"" if self.has_begun else self._head()
-        self.has_begun = True
+        header = b"" if self.headers_sent else self._header()
+        self.headers_sent = True
         if self._has_no_body:
             part = b""
-        elif self._missing is not None:
-            self._missing -= len(part)
-            if self._missing < 0:
+        elif self._bytes_left is not None:
+            self._bytes_left -= len(part)
+            if self._bytes_left < 0:
                 raise RuntimeError("the response is longer than its Content-Length")
-        pieces = [head, part]
+        pieces = [header, part]
         if self._is_chunked:
-            before = b"%x\r\n" % len(part) if part else b""
-            after = b"\r\n" if part else b""
-            pieces = [head + before, part, after + LAST_CHUNK if is_last else after]
-        # Small pieces are one packet, and large ones are not copied.
-        for piece in [b"".join(pieces)] if len(part) < LARGE else pieces:
+            prefix = b"%x\r\n" % len(part) if part else b""
+            suffix = b"\r\n" if part else b""
+            pieces = [header + prefix, part, suffix + LAST_CHUNK if is_last else suffix]
+        # Join small pieces into one packet; do not copy large ones.
+        for piece in [b"".join(pieces)] if len(part) < COALESCE_LIMIT else pieces:
             self.channel.write_soon(piece)
 
-    def _head(self) -> bytes:
+    def _header(self) -> bytes:
         lines = [
             f"HTTP/1.1 {self._status}",
             f"Server: {self.channel.adj.ident}",
@@ -147,17 +148,19 @@ class Task:
         for name, value in self._headers:
             lines.append(f"{name}: {value}")
             if name.lower() == "content-length":
-                self._missing = int(value)
+                self._bytes_left = int(value)
         is_http_1_0 = self.request.version == "HTTP/1.0"
-        self._has_no_body = self.request.method == "HEAD" or self._status.startswith(NO_BODY)
-        if self._missing is None and not self._has_no_body:
+        self._has_no_body = self.request.method == "HEAD" or self._status.startswith(
+            NO_BODY_STATUSES
+        )
+        if self._bytes_left is None and not self._has_no_body:
             if is_http_1_0:
-                self.closes = self.ends_with_connection = True
+                self.close_on_finish = self.is_close_delimited = True
             else:
                 self._is_chunked = True
                 lines.append("Transfer-Encoding: chunked")
-        self.closes = self.closes or self.channel.server.is_stopping
-        if self.closes:
+        self.close_on_finish = self.close_on_finish or self.channel.server.is_stopping
+        if self.close_on_finish:
             lines.append("Connection: close")
         elif is_http_1_0:
             lines.append("Connection: keep-alive")

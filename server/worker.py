@@ -1,4 +1,4 @@
-"""The gunicorn worker: gunicorn manages the process, waitress serves."""
+"""gunicorn worker class: gunicorn manages the process, waitress serves its sockets."""
 
 import os
 import socket
@@ -15,20 +15,20 @@ from waitress.adjustments import Adjustments
 
 from .server import Dispatcher, Server
 
-MAX_HEAD = 32 * 1024
+MAX_HEADER_SIZE = 32 * 1024
 POLL_SECONDS = 0.5
 MAINTENANCE_SECONDS = 0.5
 
 
 class Worker(BaseWorker):  # type: ignore[misc]
-    """Serves gunicorn's sockets with waitress. TLS is the proxy's.
+    """Serves gunicorn's sockets with waitress, without TLS: a proxy terminates it.
 
-    gunicorn's `post_fork` hook may set the attributes.
+    The attributes can be set in gunicorn's `post_fork` hook.
 
     Attributes:
         request_timeout: seconds for a client to send a request, or to read a response.
-        max_body: bytes that the body of a request may have.
-        early_signals: what the master was told before this worker had signal handlers.
+        max_body: maximum size of a request body in bytes.
+        early_signals: signals that arrived before this worker installed its handlers.
     """
 
     request_timeout = 30.0
@@ -40,26 +40,26 @@ class Worker(BaseWorker):  # type: ignore[misc]
         self.next_maintenance = 0.0
 
     def init_signals(self) -> None:
-        """Install signal handlers, and replay earlier signals."""
+        """Install signal handlers, then replay signals that arrived earlier."""
         super().init_signals()
-        # Since the fork, the inherited handler of the master has queued them.
+        # Until now, the handler inherited from the master has queued this process's signals.
         while not self.early_signals.empty():
             if self.early_signals.get_nowait() in (SIGINT, SIGQUIT, SIGTERM):
                 self.alive = False
 
     def run(self) -> None:
-        """Serve, until told to stop."""
+        """Serve until gunicorn stops the worker, then shut down gracefully."""
         dispatcher = Dispatcher(self.cfg.threads)
         channels: dict[int, Any] = {}
-        servers = [self._serve(listener, dispatcher, channels) for listener in self.sockets]
+        servers = [self._create_server(listener, dispatcher, channels) for listener in self.sockets]
         while self.alive and self.ppid == os.getppid():
             self._poll(servers, channels)
-            if sum(server.served for server in servers) >= self.max_requests:
-                self.log.info("Worker has served --max-requests, restarting it")
+            if sum(server.requests_handled for server in servers) >= self.max_requests:
+                self.log.info("Reached --max-requests, restarting the worker")
                 self.alive = False
         for server in servers:
             server.stop()
-        # A second less than the master waits before it kills the worker.
+        # One second less than the master waits before it sends SIGKILL.
         deadline = monotonic() + max(self.cfg.graceful_timeout - 1, 0)
         while any(server.active_channels for server in servers) and monotonic() < deadline:
             self._poll(servers, channels)
@@ -69,7 +69,7 @@ class Worker(BaseWorker):  # type: ignore[misc]
                     channel.abort()
         dispatcher.shutdown(timeout=0.5)
 
-    def _serve(
+    def _create_server(
         self, listener: BaseSocket, dispatcher: Dispatcher, channels: dict[int, Any]
     ) -> Server:
         adj = Adjustments(
@@ -78,12 +78,12 @@ class Worker(BaseWorker):  # type: ignore[misc]
             channel_timeout=self.cfg.keepalive,
             connection_limit=self.cfg.worker_connections,
             channel_request_lookahead=1,
-            max_request_header_size=MAX_HEAD,
+            max_request_header_size=MAX_HEADER_SIZE,
             max_request_body_size=self.max_body,
-            # A channel is suspended before: no thread ever waits for a client.
+            # Channel suspends responses much earlier, so that no thread waits for a client.
             outbuf_high_watermark=sys.maxsize,
             log_socket_errors=False,
-            # X-Forwarded-* are for the application to trust or not.
+            # The application decides whether to trust X-Forwarded-*.
             clear_untrusted_proxy_headers=False,
         )
         server = Server(

@@ -1,1 +1,1 @@
-"""Every fault, under load: database, network, worker, proxy, slow clients."""
+"""Fault injection under load: database, network, worker processes, proxies, slow clients."""

@@ -1,4 +1,4 @@
-"""The servers of the fault tests, and the table of how long each recovery took."""
+"""Servers for the fault tests, and the report of measured times."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,37 +6,38 @@ from pathlib import Path
 import pytest
 
 from tests.support.database_server import Server, make_migrated, running
+from tests.support.types import Measured
 from tests.support.web import WebProcess, serving
 
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data of a server whose database is migrated."""
+    """Data directory of a stopped server with a migrated database."""
     return make_migrated(tmp_path_factory.mktemp("migrated"))
 
 
 @pytest.fixture
 def server(tmp_path: Path, migrated: Path) -> Iterator[Server]:
-    """A running PostgreSQL of this test's own."""
+    """PostgreSQL server for one test."""
     with running(tmp_path / "postgres", migrated) as postgres:
         yield postgres
 
 
 @pytest.fixture
 def web(server: Server) -> Iterator[WebProcess]:
-    """A web process of this test's own, with nothing configured that has a default."""
+    """Web process for one test, with default settings."""
     with serving(DATABASE_URL=server.address) as process:
         yield process
 
 
 @pytest.fixture
-def measured(record_property: Callable[[str, object], None]) -> Callable[..., None]:
-    """Record a figure, in seconds or in `unit`."""
+def measured(record_property: Callable[[str, object], None]) -> Measured:
+    """Record a measurement, in seconds unless `unit` is given."""
     return lambda what, figure, unit="s": record_property("measured", [what, figure, unit])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show what was measured."""
+    """Print the recorded measurements."""
     rows = [
         measured
         for report in terminalreporter.getreports("passed")

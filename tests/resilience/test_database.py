@@ -1,4 +1,4 @@
-"""What a client and an operator can rely on when the database fails."""
+"""Database failures: crashes, restarts, network faults, locks, a full disk, read-only mode."""
 
 import re
 import time
@@ -12,22 +12,14 @@ import pytest
 from tests.support.database_server import Server, running
 from tests.support.load import Load, load
 from tests.support.machine import dropped_packets, small_disk
+from tests.support.types import Measured
 from tests.support.web import WebProcess, serving
-
-Measured = Callable[[str, float], None]
 
 WORKERS = 2
 
 
-def create(web: WebProcess, description: str = "Buy groceries") -> int:
-    """Create a todo on a connection of its own and return its id."""
-    response = web.request("POST", "/api/todos", json={"description": description})
-    assert response.status_code == 201, response.text
-    return response.json()["id"]
-
-
 def assert_unavailable(web: WebProcess, method: str, path: str, detail: str, **arguments) -> float:
-    """Check that a request is a 503 that says why, and return how long it took."""
+    """Check that a request gets a 503 with `detail`, and return its latency."""
     started = time.monotonic()
     response = web.request(method, path, **arguments)
     assert (response.status_code, response.headers.get("Retry-After")) == (503, "1")
@@ -35,10 +27,10 @@ def assert_unavailable(web: WebProcess, method: str, path: str, detail: str, **a
     return time.monotonic() - started
 
 
-# It goes, and comes back
+# Crashes and restarts
 
 
-def test_a_killed_database_is_a_503_until_it_is_back(
+def test_a_killed_database_is_a_503_until_it_recovers(
     server: Server, web: WebProcess, measured: Measured
 ) -> None:
     with load(web.url("")) as log:
@@ -50,18 +42,16 @@ def test_a_killed_database_is_a_503_until_it_is_back(
         returned = time.monotonic()
         log.wait_for_successes(200)
 
-    log.assert_refused(killed, starting, within=5)
-    measured("the database is killed (-9) and started again", log.recovery(returned))
-    assert log.recovery(returned) < 2
-    log.assert_kept(server)
+    log.assert_unavailable(killed, starting, within=5)
+    measured("database killed (SIGKILL): recovery after restart", log.recovery_time(returned))
+    assert log.recovery_time(returned) < 2
+    log.assert_durable(server)
 
 
 @pytest.mark.slow
-def test_a_lost_database_is_in_the_log_of_each_worker_once_and_so_is_its_return(
-    server: Server, web: WebProcess
-) -> None:
-    # A connection that is kept stays with one worker.
-    with load(web.url(""), connect_anew=True) as log:
+def test_each_worker_logs_an_outage_and_the_recovery_once(server: Server, web: WebProcess) -> None:
+    # New connections reach every worker; a keep-alive connection stays with one.
+    with load(web.url(""), reconnect=True) as log:
         server.kill()
         log.wait_for(200)
         server.start()
@@ -73,7 +63,7 @@ def test_a_lost_database_is_in_the_log_of_each_worker_once_and_so_is_its_return(
 
 
 @pytest.mark.slow
-def test_after_a_restart_of_the_database_every_request_succeeds(
+def test_every_request_succeeds_after_a_restart_of_the_database(
     server: Server, web: WebProcess, measured: Measured
 ) -> None:
     with load(web.url("")) as log:
@@ -82,13 +72,13 @@ def test_after_a_restart_of_the_database_every_request_succeeds(
         returned = time.monotonic()
         log.wait_for_successes(200)
 
-    assert [answer for answer in log.since(returned) if answer.failed] == []
-    measured("the database restarts", log.recovery(returned))
-    log.assert_kept(server)
+    assert [outcome for outcome in log.outcomes_since(returned) if outcome.failed] == []
+    measured("database restarted: recovery", log.recovery_time(returned))
+    log.assert_durable(server)
 
 
 @pytest.mark.slow
-def test_after_an_administrator_ended_our_connections_every_request_succeeds(
+def test_every_request_succeeds_after_all_connections_were_terminated(
     server: Server, web: WebProcess, measured: Measured
 ) -> None:
     with load(web.url("")) as log:
@@ -96,22 +86,22 @@ def test_after_an_administrator_ended_our_connections_every_request_succeeds(
             server.terminate_connections()
             ended = time.monotonic()
             log.wait_for(50)
-            # Of those that were under way, only what may have been written cannot be done again.
-            assert [answer for answer in log.since(ended) if answer.failed] == []
+            # Of the requests in progress, only possibly applied writes cannot be retried.
+            assert [outcome for outcome in log.outcomes_since(ended) if outcome.failed] == []
 
-    failed = [answer for answer in log.answers if answer.failed]
-    assert {(answer.status, answer.retry_after) for answer in failed} <= {(503, "1")}
-    assert "GET" not in {answer.method for answer in failed}
-    measured("an administrator ends our connections", log.recovery(ended))
-    log.assert_kept(server)
+    failed = [outcome for outcome in log.outcomes if outcome.failed]
+    assert {(outcome.status, outcome.retry_after) for outcome in failed} <= {(503, "1")}
+    assert "GET" not in {outcome.method for outcome in failed}
+    measured("connections terminated (pg_terminate_backend): recovery", log.recovery_time(ended))
+    log.assert_durable(server)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
 @pytest.mark.slow
-def test_connections_that_died_while_idle_are_no_clients_problem(
+def test_connections_lost_while_idle_fail_no_request(
     server: Server, web: WebProcess, method: str
 ) -> None:
-    ids = [create(web) for _ in range(16)]
+    ids = [web.create_todo() for _ in range(16)]
     server.terminate_connections()
 
     for todo_id in ids:
@@ -120,7 +110,7 @@ def test_connections_that_died_while_idle_are_no_clients_problem(
         assert web.request(method, path, json=body).ok
 
 
-# It falls silent
+# Unresponsive database
 
 SHORT = {
     "DB_CONNECT_TIMEOUT": "2",
@@ -129,67 +119,67 @@ SHORT = {
     "DB_STATEMENT_TIMEOUT": "2",
     "REQUEST_TIMEOUT": "3",
 }
-# The statement, a second for its end to come by itself, the wait for a thread, a new connection.
-BOUND = 2 + 1 + 3 + 2
+# Statement timeout, one second of margin, wait for a thread, new connection.
+DEADLINE = 2 + 1 + 3 + 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("what", "fault"),
+    ("name", "fault"),
     [
-        ("the database hangs (SIGSTOP)", Server.stopped),
-        ("the network drops packets", lambda server: dropped_packets(server.port)),
+        ("database suspended (SIGSTOP)", Server.stopped),
+        ("packets dropped", lambda server: dropped_packets(server.port)),
     ],
-    ids=["hangs", "drops packets"],
+    ids=["suspended", "packets dropped"],
 )
-def test_a_silent_database_is_a_503_within_a_bound_until_it_speaks(
+def test_an_unresponsive_database_is_a_503_within_the_deadline_until_it_recovers(
     server: Server,
-    what: str,
+    name: str,
     fault: Callable[[Server], AbstractContextManager[None]],
     measured: Measured,
 ) -> None:
     with serving(DATABASE_URL=server.address, **SHORT) as web, load(web.url(""), 12) as log:
         with fault(server):
-            silent = time.monotonic()
-            while time.monotonic() < silent + 2 * BOUND:
+            unresponsive = time.monotonic()
+            while time.monotonic() < unresponsive + 2 * DEADLINE:
                 assert health(web, "/health") == (503, pytest.approx(1, abs=1))
                 assert health(web, "/health/live") == (200, pytest.approx(0, abs=0.5))
         returned = time.monotonic()
         log.wait_for_successes(300)
 
-    log.assert_refused(silent, returned, within=BOUND + 1)
-    measured(f"{what}: longest wait for a 503", log.longest_wait(silent, returned))
-    measured(f"{what}, and goes on", log.recovery(returned))
-    assert log.recovery(returned) < BOUND
-    log.assert_kept(server)
+    log.assert_unavailable(unresponsive, returned, within=DEADLINE + 1)
+    measured(f"{name}: max latency of a 503", log.max_latency(unresponsive, returned))
+    measured(f"{name}: recovery", log.recovery_time(returned))
+    assert log.recovery_time(returned) < DEADLINE
+    log.assert_durable(server)
 
 
 def health(web: WebProcess, path: str) -> tuple[int, float]:
-    """Return the status, and how long it took."""
+    """Return the status and the latency of a health check."""
     started = time.monotonic()
     return web.request("GET", path).status_code, time.monotonic() - started
 
 
-# Others have what we need
+# Locks, connections and the pool
 
 
 @contextmanager
-def held(server: Server, statement: str) -> Iterator[None]:
-    """Let another session hold what `statement` locks."""
+def locked(server: Server, statement: str) -> Iterator[None]:
+    """Hold the locks of `statement` in another session."""
     with closing(psycopg2.connect(server.url("todos"))) as other, other.cursor() as cursor:
         cursor.execute(statement)
         yield
 
 
 @pytest.mark.slow
-def test_a_locked_row_is_a_503_within_the_lock_timeout_and_no_other_row_waits(
+def test_a_locked_row_is_a_503_within_the_lock_timeout_and_delays_no_other_row(
     server: Server, web: WebProcess, measured: Measured
 ) -> None:
-    path = f"/api/todos/{create(web)}"
+    path = f"/api/todos/{web.create_todo()}"
     before = web.request("GET", path).json()
 
     with load(web.url("")) as log:
-        with held(server, "SELECT * FROM todos WHERE id = 1 FOR UPDATE"):
+        with locked(server, "SELECT * FROM todos WHERE id = 1 FOR UPDATE"):
             for method, body in (("PATCH", {"completed": True}), ("DELETE", None)):
                 waited = assert_unavailable(
                     web, method, path, "The database took too long", json=body
@@ -199,9 +189,9 @@ def test_a_locked_row_is_a_503_within_the_lock_timeout_and_no_other_row_waits(
         released = time.monotonic()
         assert web.request("PATCH", path, json={"completed": True}).ok
 
-    measured("a lock on a row: a 503 after", waited)
-    measured("a lock on a row is released", time.monotonic() - released)
-    assert not [answer for answer in log.answers if answer.failed]
+    measured("row locked: latency of the 503", waited)
+    measured("row locked: recovery after the release", time.monotonic() - released)
+    assert not [outcome for outcome in log.outcomes if outcome.failed]
 
 
 @pytest.mark.slow
@@ -209,22 +199,22 @@ def test_a_locked_table_is_a_503_within_the_lock_timeout_until_it_is_released(
     server: Server, measured: Measured
 ) -> None:
     with serving(DATABASE_URL=server.address, **SHORT) as web, load(web.url("")) as log:
-        with held(server, "LOCK TABLE todos"):
-            locked = time.monotonic()
+        with locked(server, "LOCK TABLE todos"):
+            locked_at = time.monotonic()
             log.wait_for(8)
             releasing = time.monotonic()
         released = time.monotonic()
         log.wait_for_successes(100)
 
-    log.assert_refused(locked, releasing, within=2)
-    measured("a lock on the table is released", log.recovery(released))
-    assert log.recovery(released) < 2
-    log.assert_kept(server)
+    log.assert_unavailable(locked_at, releasing, within=2)
+    measured("table locked: recovery after the release", log.recovery_time(released))
+    assert log.recovery_time(released) < 2
+    log.assert_durable(server)
 
 
 @contextmanager
 def every_connection_taken(server: Server) -> Iterator[None]:
-    """Take what connections the server still has."""
+    """Open connections until the server refuses more."""
     taken = []
     try:
         with suppress(psycopg2.OperationalError):
@@ -237,7 +227,7 @@ def every_connection_taken(server: Server) -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_a_database_whose_connections_others_have_taken_is_a_503_and_the_log_says_so(
+def test_exhausted_max_connections_is_a_503_and_a_log_line(
     tmp_path: Path, migrated: Path, measured: Measured
 ) -> None:
     with (
@@ -249,112 +239,109 @@ def test_a_database_whose_connections_others_have_taken_is_a_503_and_the_log_say
             assert "Database: cannot connect: " in web.output()
             assert "too many clients" in web.output()
         with load(web.url("")) as log:
-            taken = log.answers[0].started
-            # Whoever has a connection keeps it.
+            taken = log.outcomes[0].started
+            # Connections that the service already has keep working.
             with every_connection_taken(server):
                 log.wait_for(100)
             released = time.monotonic()
             log.wait_for_successes(100)
 
-        measured("all connections are taken by others, and given back", log.recovery(released))
-        assert log.recovery(released) < 2
-        assert {a.status for a in log.since(taken) if a.failed} <= {503}
-        log.assert_kept(server)
+        measured("max_connections reached: recovery after release", log.recovery_time(released))
+        assert log.recovery_time(released) < 2
+        assert {a.status for a in log.outcomes_since(taken) if a.failed} <= {503}
+        log.assert_durable(server)
 
 
 @pytest.mark.slow
-def test_an_exhausted_pool_is_a_503_and_the_log_says_so(server: Server, measured: Measured) -> None:
+def test_an_exhausted_pool_is_a_503_and_a_log_line(server: Server, measured: Measured) -> None:
     pool = {"DB_POOL_SIZE": "1", "WEB_THREADS": "4", "WEB_CONCURRENCY": "1"}
     environ = {**SHORT, **pool, "DB_LOCK_TIMEOUT": "2"}
     with serving(DATABASE_URL=server.address, **environ) as web:
         with load(web.url("")) as log:
-            with held(server, "LOCK TABLE todos"):
-                locked = time.monotonic()
-                log.wait_for(4, lambda answer: answer.detail == "The service is overloaded")
+            with locked(server, "LOCK TABLE todos"):
+                locked_at = time.monotonic()
+                log.wait_for(4, lambda outcome: outcome.detail == "The service is overloaded")
                 releasing = time.monotonic()
             released = time.monotonic()
             log.wait_for_successes(100)
 
-        log.assert_refused(locked, releasing, within=4)
+        log.assert_unavailable(locked_at, releasing, within=4)
         assert "WARNING Connection pool: " in web.output()
-        measured("our pool is exhausted, and freed", log.recovery(released))
-        assert log.recovery(released) < 2
-        log.assert_kept(server)
+        measured("pool exhausted: recovery after release", log.recovery_time(released))
+        assert log.recovery_time(released) < 2
+        log.assert_durable(server)
 
 
-# It takes nothing more
+# Writes refused
 
 
-def assert_reads_go_on_and_writes_are_refused(
-    server: Server, web: WebProcess, log: Load, detail: str
-) -> float:
-    """Wait for refused writes, check that reads are not, and return the instant of the first."""
-    log.wait_for(20, lambda answer: answer.failed)
-    assert {answer.detail for answer in log.answers if answer.failed} == {detail}
+def assert_only_writes_fail(web: WebProcess, log: Load, detail: str) -> None:
+    """Wait until writes fail with `detail`, and check that reads succeed."""
+    log.wait_for(20, lambda outcome: outcome.failed)
+    assert {outcome.detail for outcome in log.outcomes if outcome.failed} == {detail}
     assert_unavailable(web, "POST", "/api/todos", detail, json={"description": "x" * 500})
     assert web.request("GET", "/api/todos").ok
     assert web.request("GET", "/health").ok
-    assert "GET" not in {answer.method for answer in log.answers if answer.failed}
+    assert "GET" not in {outcome.method for outcome in log.outcomes if outcome.failed}
     assert "Traceback" not in web.output()
-    return time.monotonic()
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_a_503_that_says_so_and_reads_go_on(
+def test_a_full_disk_is_a_503_for_writes_and_reads_succeed(
     server: Server, tmp_path: Path, measured: Measured
 ) -> None:
     with small_disk(tmp_path / "disk", mebibytes=32) as disk:
         server.move_to_disk(disk)
         with serving(DATABASE_URL=server.address) as web, load(web.url("")) as log:
             fill(disk / "another")
-            assert_reads_go_on_and_writes_are_refused(server, web, log, "The database is full")
+            assert_only_writes_fail(web, log, "The database is full")
             (disk / "another").unlink()
             freed = time.monotonic()
             log.wait_for_successes(100)
-        log.assert_kept(server)
+        log.assert_durable(server)
         server.stop()
 
-    measured("the disk is full, and has room again", log.recovery(freed))
-    assert log.recovery(freed) < 2
+    measured("disk full: recovery after space is freed", log.recovery_time(freed))
+    assert log.recovery_time(freed) < 2
 
 
 def fill(file: Path) -> None:
-    """Write to a file until the disk is full."""
+    """Write to `file` until the disk is full."""
     with file.open("ab", buffering=0) as output, suppress(OSError):
         while True:
             output.write(b"x" * 4096)
 
 
-def test_a_used_up_sequence_is_a_503_that_says_so_and_all_else_goes_on(
+def test_an_exhausted_id_sequence_is_a_503_for_creation_and_all_else_succeeds(
     server: Server, web: WebProcess, measured: Measured
 ) -> None:
     with load(web.url("")) as log:
         ((last,),) = server.execute("SELECT last_value FROM todos_id_seq", "todos")
         server.execute("SELECT setval('todos_id_seq', 2147483647)", "todos")
-        assert_reads_go_on_and_writes_are_refused(server, web, log, "The database has no more ids")
+        assert_only_writes_fail(web, log, "The database has no more ids")
         server.execute(f"SELECT setval('todos_id_seq', {last} + 100)", "todos")
         freed = time.monotonic()
         log.wait_for_successes(100)
 
-    assert {answer.method for answer in log.answers if answer.failed} == {"POST"}
-    measured("the id sequence is used up, and goes on", log.recovery(freed))
-    assert log.recovery(freed) < 2
-    log.assert_kept(server)
+    assert {outcome.method for outcome in log.outcomes if outcome.failed} == {"POST"}
+    measured("id sequence exhausted: recovery", log.recovery_time(freed))
+    assert log.recovery_time(freed) < 2
+    log.assert_durable(server)
 
 
-def test_a_read_only_database_is_a_503_that_says_so_and_reads_go_on(
+def test_a_read_only_database_is_a_503_for_writes_and_reads_succeed(
     server: Server, web: WebProcess, measured: Measured
 ) -> None:
     with load(web.url("")) as log:
         set_read_only(server, "on")
-        assert_reads_go_on_and_writes_are_refused(server, web, log, "The database is read-only")
+        assert_only_writes_fail(web, log, "The database is read-only")
         set_read_only(server, "off")
         writable = time.monotonic()
         log.wait_for_successes(100)
 
-    measured("the database is read-only, and writable again", log.recovery(writable))
-    assert log.recovery(writable) < 2
-    log.assert_kept(server)
+    measured("database read-only: recovery once writable", log.recovery_time(writable))
+    assert log.recovery_time(writable) < 2
+    log.assert_durable(server)
 
 
 def set_read_only(server: Server, value: str) -> None:

@@ -1,9 +1,9 @@
-"""The recommended nginx: what it passes on, what it limits, and how it treats slow clients."""
+"""The recommended nginx configuration: proxying, limits per address, slow clients."""
 
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from ipaddress import IPv4Address
@@ -16,24 +16,24 @@ from tests.support.database_server import Server
 from tests.support.load import load
 from tests.support.nginx import Nginx, nginx
 from tests.support.slow_clients import SlowClient, slow_clients
+from tests.support.todos import IDENTICAL, insert_todos
+from tests.support.types import Measured
 from tests.support.waiting import wait_until
 from tests.support.web import WebProcess, serving
 
 pytestmark = pytest.mark.slow
 
-Measured = Callable[[str, float], None]
-
 REQUEST_TIMEOUT = 4
 
 LONG = 20_000
-"""Todos in a list of 13 MB: more than the kernel buffers for a client that does not read."""
+"""Number of todos in a list of 13 MB: larger than the kernel's buffers for one client."""
 
-# The limits of each client address.
-MOST_IN_PROGRESS = 50
+# Limits per client address.
+MAX_IN_PROGRESS = 50
 RATE = 100
 BURST = 240
 
-HALF_A_REQUEST = (
+PARTIAL_REQUEST = (
     b"POST /api/todos HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
 )
@@ -54,16 +54,16 @@ def proxy(web: WebProcess) -> Iterator[Nginx]:
 
 @pytest.fixture
 def long_list(server: Server) -> None:
-    """Create so many todos that their list does not fit into the buffers."""
+    """Insert so many todos that their list does not fit into the kernel's buffers."""
     server.execute(
-        f"INSERT INTO todos (description) SELECT repeat('x', 500) FROM generate_series(1, {LONG})",
+        insert_todos(LONG, IDENTICAL),
         "todos",
     )
 
 
 @pytest.fixture
 def own_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connect each client from an address of its own, as clients of the internet do."""
+    """Connect each client from a different source address, so that no limit applies."""
     connect = socket.socket.connect
     numbers = count(1)
 
@@ -75,7 +75,7 @@ def own_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("character", ["\u0001", "漢"])
-def test_next_link_with_a_long_description_is_passed_on(proxy: Nginx, character: str) -> None:
+def test_a_link_header_with_a_long_cursor_is_proxied(proxy: Nginx, character: str) -> None:
     todos = [
         requests.post(
             proxy.url("/api/todos"), json={"description": character * 500}, timeout=30
@@ -93,10 +93,10 @@ def test_next_link_with_a_long_description_is_passed_on(proxy: Nginx, character:
 
 def test_requests_in_progress_are_limited_per_address(proxy: Nginx) -> None:
     with ExitStack() as clients:
-        for _ in range(MOST_IN_PROGRESS):
+        for _ in range(MAX_IN_PROGRESS):
             client = clients.enter_context(connected(proxy))
-            client.sendall(HALF_A_REQUEST)
-            # nginx has admitted the request, and waits for its body.
+            client.sendall(PARTIAL_REQUEST)
+            # nginx counts the request as in progress, and waits for its body.
             assert client.recv(1024).startswith(b"HTTP/1.1 100 ")
 
         response = requests.get(proxy.url("/api/todos"), timeout=30)
@@ -111,7 +111,7 @@ def test_requests_in_progress_are_limited_per_address(proxy: Nginx) -> None:
     wait_until(lambda: requests.get(proxy.url("/api/todos"), timeout=30).status_code == 200)
 
 
-def test_a_client_that_sends_requests_one_by_one_is_slowed_down_and_never_refused(
+def test_sequential_requests_are_throttled_and_never_refused(
     proxy: Nginx,
 ) -> None:
     started = time.monotonic()
@@ -122,10 +122,10 @@ def test_a_client_that_sends_requests_one_by_one_is_slowed_down_and_never_refuse
     assert len(statuses) <= BURST + 1 + RATE * seconds
 
 
-def test_an_address_that_sends_too_many_requests_at_once_is_refused(proxy: Nginx) -> None:
+def test_an_address_that_exceeds_the_burst_gets_429(proxy: Nginx) -> None:
     started = time.monotonic()
-    # So few connections that they never exceed the limit of requests in progress.
-    received = pipelined(proxy, connections=MOST_IN_PROGRESS - 5, each=20)
+    # Fewer connections than the limit of requests in progress.
+    received = pipelined(proxy, connections=MAX_IN_PROGRESS - 5, each=20)
     seconds = time.monotonic() - started
 
     statuses = statuses_of(received)
@@ -133,32 +133,34 @@ def test_an_address_that_sends_too_many_requests_at_once_is_refused(proxy: Nginx
     assert statuses.count(200) <= BURST + 1 + RATE * seconds
     assert received.count(b"\r\nRetry-After: 1\r\n") == statuses.count(429)
     assert received.count(b'{"detail":"Too many requests') == statuses.count(429)
-    # A log that grows with each refusal could fill the disk.
+    # Logging each refusal could fill the disk.
     assert "limiting" not in proxy.log()
     assert status_from("127.0.0.2", proxy) == 200
 
 
 @pytest.mark.usefixtures("long_list")
-def test_responses_that_clients_do_not_read_take_no_disk(web: WebProcess, proxy: Nginx) -> None:
+def test_unread_responses_use_no_disk_space(web: WebProcess, proxy: Nginx) -> None:
     with ExitStack() as clients:
         for _ in range(4):
-            clients.enter_context(closing(SlowClient("never reading", proxy.port).socket))
-        # Either nginx has taken all of the response, or the service has cut it off.
+            clients.enter_context(closing(SlowClient("not reading", proxy.port).socket))
+        # Logged once nginx has received the response, or the service has disconnected nginx.
         wait_until(lambda: web.output().count("GET /api/todos 200 ") == 4)
         assert proxy.disk_usage() == 0
 
 
 @pytest.mark.usefixtures("long_list", "own_addresses")
-def test_no_client_waits_a_second_for_slow_clients(proxy: Nginx, measured: Measured) -> None:
+def test_slow_clients_behind_nginx_delay_no_request_by_a_second(
+    proxy: Nginx, measured: Measured
+) -> None:
     with load(f"http://127.0.0.1:{proxy.port}") as log:
         with slow_clients(proxy.port) as slow:
-            slow.ending.wait(8)
-            waits = log.since(slow.there)
-        longest = max(answer.seconds for answer in waits)
+            slow.stopping.wait(8)
+            outcomes = log.outcomes_since(slow.connected_at)
+        max_latency = max(outcome.seconds for outcome in outcomes)
 
-    measured(f"300 slow clients behind nginx: longest wait of {len(waits)} requests", longest)
-    assert [answer for answer in log.answers if answer.failed] == []
-    assert longest < 1
+    measured(f"300 slow clients behind nginx: max latency ({len(outcomes)} requests)", max_latency)
+    assert [outcome for outcome in log.outcomes if outcome.failed] == []
+    assert max_latency < 1
 
 
 def connected(proxy: Nginx) -> socket.socket:
@@ -166,14 +168,14 @@ def connected(proxy: Nginx) -> socket.socket:
 
 
 def status_from(address: str, proxy: Nginx) -> int:
-    """Return the status of a response to a client with this source address."""
+    """Return the status of a response to a client with the given source address."""
     with closing(HTTPConnection("127.0.0.1", proxy.port, 30, (address, 0))) as client:
         client.request("GET", "/health/live")
         return client.getresponse().status
 
 
 def pipelined(proxy: Nginx, connections: int, each: int) -> bytes:
-    """Send `each` requests on each connection without a pause; return all responses."""
+    """Pipeline `each` requests on each connection; return all responses."""
     request = b"GET /health/live HTTP/1.1\r\nHost: x\r\n"
     last = request + b"Connection: close\r\n\r\n"
     with ExitStack() as stack:

@@ -1,7 +1,7 @@
-"""What holds with PgBouncer in transaction mode between the service and the database."""
+"""The service behind PgBouncer in transaction pooling mode."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -11,16 +11,15 @@ import pytest
 from tests.support.database_server import Server
 from tests.support.load import load
 from tests.support.pgbouncer import PgBouncer
+from tests.support.types import Measured
 from tests.support.web import WebProcess, serving
 
 pytestmark = pytest.mark.slow
 
-Measured = Callable[[str, float], None]
-
 
 @pytest.fixture
 def server(server: Server) -> Server:
-    """A server with the role `todos`, set as the documentation says, with shorter timeouts."""
+    """PostgreSQL with the role `todos` as documented in docs/pgbouncer.ini; shorter timeouts."""
     for statement in (
         "CREATE ROLE todos LOGIN PASSWORD 's3cret'",
         "ALTER ROLE todos SET lock_timeout = '1s'",
@@ -34,7 +33,7 @@ def server(server: Server) -> Server:
 
 @pytest.fixture
 def pgbouncer(server: Server, tmp_path: Path) -> Iterator[PgBouncer]:
-    """A running PgBouncer."""
+    """PgBouncer process for one test."""
     bouncer = PgBouncer(tmp_path / "pgbouncer", server)
     bouncer.start()
     yield bouncer
@@ -47,12 +46,12 @@ def web(pgbouncer: PgBouncer) -> Iterator[WebProcess]:
         yield process
 
 
-def test_everything_works(server: Server, web: WebProcess) -> None:
+def test_all_operations_succeed_through_pgbouncer(server: Server, web: WebProcess) -> None:
     with load(web.url("")) as log:
         log.wait_for(300)
 
-    assert not [answer for answer in log.answers if answer.failed]
-    log.assert_kept(server)
+    assert not [outcome for outcome in log.outcomes if outcome.failed]
+    log.assert_durable(server)
     assert web.request("GET", "/health").ok
     for query in ("", "?limit=2&count=true", "?search=client&sort_by=updated_at&order=desc"):
         response = web.request("GET", f"/api/todos{query}")
@@ -63,7 +62,7 @@ def test_everything_works(server: Server, web: WebProcess) -> None:
     assert web.request("GET", "/api/todos").json() == []
 
 
-def test_the_timeouts_that_the_role_has_hold(server: Server, web: WebProcess) -> None:
+def test_the_timeouts_of_the_database_role_apply(server: Server, web: WebProcess) -> None:
     with closing(psycopg2.connect(server.url("todos"))) as other, other.cursor() as cursor:
         cursor.execute("LOCK TABLE todos")
         started = time.monotonic()
@@ -72,7 +71,7 @@ def test_the_timeouts_that_the_role_has_hold(server: Server, web: WebProcess) ->
     assert (response.status_code, response.json()["detail"]) == (503, "The database took too long")
     assert 0.9 < waited < 2
 
-    # The lock is had here, and it is the statement that takes too long.
+    # Now the lock is available, and the statement itself takes too long.
     server.execute(
         "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS"
         " 'BEGIN PERFORM pg_sleep(30); RETURN NEW; END'",
@@ -98,13 +97,13 @@ def test_after_a_restart_of_pgbouncer_every_request_succeeds(
         returned = time.monotonic()
         log.wait_for_successes(200)
 
-    log.assert_refused(stopped, starting, within=5)
-    measured("PgBouncer restarts", log.recovery(returned))
-    assert log.recovery(returned) < 2
-    log.assert_kept(server)
+    log.assert_unavailable(stopped, starting, within=5)
+    measured("PgBouncer restarted: recovery", log.recovery_time(returned))
+    assert log.recovery_time(returned) < 2
+    log.assert_durable(server)
 
 
-def test_behind_pgbouncer_too_a_killed_database_is_a_503_until_it_is_back(
+def test_a_killed_database_behind_pgbouncer_is_a_503_until_it_recovers(
     server: Server, web: WebProcess, measured: Measured
 ) -> None:
     with load(web.url("")) as log:
@@ -116,7 +115,9 @@ def test_behind_pgbouncer_too_a_killed_database_is_a_503_until_it_is_back(
         returned = time.monotonic()
         log.wait_for_successes(200)
 
-    log.assert_refused(killed, starting, within=7)
-    measured("behind PgBouncer, the database is killed and started again", log.recovery(returned))
-    assert log.recovery(returned) < 4
-    log.assert_kept(server)
+    log.assert_unavailable(killed, starting, within=7)
+    measured(
+        "database killed behind PgBouncer: recovery after restart", log.recovery_time(returned)
+    )
+    assert log.recovery_time(returned) < 4
+    log.assert_durable(server)

@@ -1,1 +1,1 @@
-"""The real web process, started as in production."""
+"""The web process, started as in production: HTTP, logs, metrics, CLI commands."""

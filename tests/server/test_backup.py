@@ -1,4 +1,4 @@
-"""`flask todos export` and `flask todos import` as an operator types them: pipes and signals."""
+"""`flask todos export` and `flask todos import` on the command line: pipes and signals."""
 
 import os
 import pty
@@ -13,16 +13,17 @@ from pathlib import Path
 import pytest
 
 from tests.database.test_backup import ndjson, todo
+from tests.support.todos import IDENTICAL, insert_todos
+from tests.support.types import Sql
 from tests.support.waiting import wait_until
 from tests.support.web import ROOT
 
 FLASK = Path(sys.executable).with_name("flask")
-MANY = "INSERT INTO todos (description) SELECT repeat('x', 500) FROM generate_series(1, 9000)"
-Sql = Callable[[str], list[tuple]]
+INSERT_MANY = insert_todos(9000, IDENTICAL)
 
 
 def start(database: str, *arguments: str, **options: object) -> subprocess.Popen[bytes]:
-    """Start `flask todos …`, with pipes for what `options` does not name."""
+    """Start `flask todos …`; streams that `options` does not set are pipes."""
     return subprocess.Popen(  # type: ignore[call-overload]  # options are keywords of Popen
         [FLASK, "todos", *arguments],
         cwd=ROOT,
@@ -31,69 +32,69 @@ def start(database: str, *arguments: str, **options: object) -> subprocess.Popen
     )
 
 
-def only_line(process: subprocess.Popen[bytes]) -> str:
-    """Return the one line with which a command failed."""
+def error_line(process: subprocess.Popen[bytes]) -> str:
+    """Return the single error line of a command that failed."""
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1, stderr
     (line,) = stderr.decode().splitlines()
     return line
 
 
-def holds_the_table(sql: Sql) -> list[tuple]:
+def table_locks(sql: Sql) -> list[tuple]:
     return sql("SELECT FROM pg_locks WHERE granted AND mode = 'ShareRowExclusiveLock'")
 
 
 @pytest.mark.slow
-def test_a_pipe_from_one_database_to_another(
+def test_export_piped_into_import_copies_a_database(
     database: str, databases: Callable[..., str], template: str, sql: Sql
 ) -> None:
-    sql(MANY)
+    sql(INSERT_MANY)
     other = databases(template)
 
     export = start(database, "export", "-")
     import_ = start(other, "import", "-", stdin=export.stdout)
-    said, _ = import_.communicate(timeout=60)
+    output, _ = import_.communicate(timeout=60)
     export.communicate(timeout=60)
 
     assert (export.returncode, import_.returncode) == (0, 0)
-    assert said == b"Imported 9000 todos.\n"
+    assert output == b"Imported 9000 todos.\n"
     both = [start(url, "export").communicate(timeout=60)[0] for url in (database, other)]
     assert both[0] == both[1] != b""
 
 
-def test_a_disk_that_is_full_is_one_line_and_the_backup_before_stays(
+def test_a_full_disk_is_a_one_line_error_and_keeps_the_previous_backup(
     database: str, sql: Sql, tmp_path: Path
 ) -> None:
-    sql(MANY)
+    sql(INSERT_MANY)
     file = tmp_path / "todos.ndjson"
-    file.write_text("the one before")
+    file.write_text("previous backup")
 
     with Path("/dev/full").open("wb") as full:
         to_stdout = start(database, "export", stdout=full)
-        assert only_line(to_stdout) == "Error: [Errno 28] No space left on device"
+        assert error_line(to_stdout) == "Error: [Errno 28] No space left on device"
     to_file = start(
         database,
         "export",
         str(file),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20)),
     )
-    assert only_line(to_file) == "Error: [Errno 27] File too large"
-    assert file.read_text() == "the one before"
+    assert error_line(to_file) == "Error: [Errno 27] File too large"
+    assert file.read_text() == "previous backup"
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_pipe_that_nobody_reads_is_one_line(database: str, sql: Sql) -> None:
-    sql(MANY)
+def test_a_closed_pipe_is_a_one_line_error(database: str, sql: Sql) -> None:
+    sql(INSERT_MANY)
     export = start(database, "export")
     assert export.stdout.read(1000)
     export.stdout.close()
     export.stdout = None
 
-    assert only_line(export) == "Error: [Errno 32] Broken pipe"
+    assert error_line(export) == "Error: [Errno 32] Broken pipe"
 
 
-def test_what_breaks_off_in_a_pipe_does_not_pass_for_a_backup(database: str, sql: Sql) -> None:
-    sql(MANY)
+def test_import_refuses_a_truncated_export(database: str, sql: Sql) -> None:
+    sql(INSERT_MANY)
     export = start(database, "export")
     begin = os.read(export.stdout.fileno(), 1000)
     sql(
@@ -113,15 +114,15 @@ def test_what_breaks_off_in_a_pipe_does_not_pass_for_a_backup(database: str, sql
     assert sql("SELECT count(*) FROM todos") == [(0,)]
 
 
-def test_while_an_import_runs_others_read_and_get_ids_after_its_own(
+def test_reads_proceed_during_an_import_and_later_todos_get_later_ids(
     database: str, sql: Sql
 ) -> None:
     sql("INSERT INTO todos (description) VALUES ('here before')")
     import_ = start(database, "import")
     import_.stdin.write(ndjson(todo(2)))
     import_.stdin.flush()
-    # A batch is read as a whole, so the lock comes first.
-    wait_until(lambda: holds_the_table(sql))
+    # The lock is taken before the first batch has been read.
+    wait_until(lambda: table_locks(sql))
     with ThreadPoolExecutor() as others:
         create = "INSERT INTO todos (description) VALUES ('meanwhile') RETURNING id"
         created = others.submit(sql, create)
@@ -133,21 +134,21 @@ def test_while_an_import_runs_others_read_and_get_ids_after_its_own(
     assert import_.returncode == 0
 
 
-def test_ctrl_c_leaves_nothing_of_an_import(database: str, sql: Sql) -> None:
+def test_sigint_rolls_back_an_import(database: str, sql: Sql) -> None:
     import_ = start(database, "import")
     import_.stdin.write(ndjson(*map(todo, range(1, 5000))))
     import_.stdin.flush()
-    wait_until(lambda: holds_the_table(sql))
+    wait_until(lambda: table_locks(sql))
     import_.send_signal(signal.SIGINT)
     _, stderr = import_.communicate(timeout=60)
 
     assert import_.returncode == 1
     assert stderr.split() == [b"Aborted!"]
-    wait_until(lambda: not holds_the_table(sql))
+    wait_until(lambda: not table_locks(sql))
     assert sql("SELECT count(*) FROM todos") == [(0,)]
 
 
-def test_ctrl_c_is_heard_while_new_todos_are_added(database: str, sql: Sql) -> None:
+def test_sigint_interrupts_the_insertion_of_todos(database: str, sql: Sql) -> None:
     sql(
         "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN PERFORM pg_sleep(600); RETURN new; END $$;"
@@ -170,34 +171,38 @@ def test_ctrl_c_is_heard_while_new_todos_are_added(database: str, sql: Sql) -> N
 
 @pytest.mark.parametrize("command", ["export", "import"])
 @pytest.mark.slow
-def test_without_a_database_or_its_schema_it_says_so_in_one_line(
+def test_a_missing_database_or_schema_is_a_one_line_error(
     command: str, empty_database: str
 ) -> None:
     nowhere = start("postgresql://ann:s3cret@127.0.0.1:1/todos", command)
     unmigrated = start(empty_database, command)
 
-    line = only_line(nowhere)
+    line = error_line(nowhere)
     assert "Connection refused" in line
     assert "s3cret" not in line
-    assert "flask db upgrade" in only_line(unmigrated)
+    assert "flask db upgrade" in error_line(unmigrated)
 
 
 @pytest.mark.slow
-def test_on_a_terminal_both_show_how_far_they_are(database: str, sql: Sql, tmp_path: Path) -> None:
-    sql(MANY)
+def test_both_commands_show_progress_on_a_terminal(database: str, sql: Sql, tmp_path: Path) -> None:
+    sql(INSERT_MANY)
     file = tmp_path / "todos.ndjson"
 
-    def shown(*arguments: str) -> str:
+    def terminal_output(*arguments: str) -> str:
         terminal, screen = pty.openpty()
         process = start(database, *arguments, stderr=screen)
         os.close(screen)
-        # What is shown fits into the terminal's buffer.
+        # The output fits into the terminal's buffer.
         process.communicate(timeout=60)
         text = os.read(terminal, 2**16).decode()
         os.close(terminal)
         assert process.returncode == 0, text
         return text
 
-    assert "Exporting  [####################################]  100%" in shown("export", str(file))
+    assert "Exporting  [####################################]  100%" in terminal_output(
+        "export", str(file)
+    )
     sql("TRUNCATE todos")
-    assert "Importing  [####################################]  100%" in shown("import", str(file))
+    assert "Importing  [####################################]  100%" in terminal_output(
+        "import", str(file)
+    )

@@ -1,7 +1,6 @@
-"""The contract over real HTTP: the tests of the routes once more, with a client that sends.
+"""Run the API tests over HTTP, with server.worker and with gunicorn's gthread worker.
 
-Once with the web process as it is deployed, and once with gunicorn's own worker: the application
-does not depend on ours.
+The application must not depend on server/.
 """
 
 import functools
@@ -12,11 +11,12 @@ import pytest
 import requests
 
 from tests.api.test_routes import *  # noqa: F403
+from tests.support.types import Sql
 from tests.support.web import PROCFILE, WebProcess, serving
 
 
-class Answer:
-    """A response with the names that Flask's test client gives to its parts."""
+class Response:
+    """Adapts requests.Response to the interface of Flask's TestResponse."""
 
     def __init__(self, response: requests.Response) -> None:
         self.status_code = response.status_code
@@ -26,7 +26,7 @@ class Answer:
 
 
 class HTTPClient:
-    """Flask's test client, as far as the tests use it, over real connections."""
+    """Adapts a requests session to the interface of Flask's test client."""
 
     def __init__(self, web: WebProcess) -> None:
         self.web = web
@@ -38,10 +38,10 @@ class HTTPClient:
 
     def open(
         self, path: str, *, method: str, content_type: str | None = None, **body: Any
-    ) -> Answer:
+    ) -> Response:
         headers = {"Content-Type": content_type} if content_type else {}
         url = self.web.url(path)
-        return Answer(self.session.request(method, url, headers=headers, timeout=30, **body))
+        return Response(self.session.request(method, url, headers=headers, timeout=30, **body))
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def web(database: str, request: pytest.FixtureRequest) -> Iterator[WebProcess]:
 
 
 @pytest.fixture
-def client(web: WebProcess, sql: Callable[[str], Any]) -> Iterator[HTTPClient]:
+def client(web: WebProcess, sql: Sql) -> Iterator[HTTPClient]:
     client = HTTPClient(web)
     with client.session:
         yield client

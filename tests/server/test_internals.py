@@ -1,7 +1,7 @@
-"""What server/ relies on inside gunicorn, waitress and httptools.
+"""Internals of gunicorn, waitress and httptools that server/ depends on.
 
-An upgrade that changes one of these has to fail here, and not in production: pyproject.toml pins
-the three so tightly that only an edit of it can bring such an upgrade.
+pyproject.toml pins the three packages exactly. An upgrade that changes one of these internals must
+fail here rather than in production.
 """
 
 import inspect
@@ -48,13 +48,13 @@ OVERRIDDEN = {
     (Dispatcher, waitress.task.ThreadedTaskDispatcher): {"add_task"},
     (Worker, gunicorn.workers.base.Worker): {"init_signals", "run"},
 }
-CHANNEL = {
+CHANNEL_ATTRIBUTES = {
     *("adj", "addr", "close_when_flushed", "connected", "last_activity"),
     *("logger", "outbuf_lock", "request", "requests", "requests_lock", "send_continue"),
     *("sent_continue", "server", "socket", "total_outbufs_len", "will_close", "write_soon"),
     *("_flush_exception", "_flush_some_if_lockable"),
 }
-SERVER = {
+SERVER_ATTRIBUTES = {
     *("accepting", "active_channels", "adj", "application", "del_channel", "effective_host"),
     *("effective_port", "logger", "pull_trigger", "task_dispatcher", "trigger", "add_task"),
 }
@@ -66,7 +66,7 @@ def parameters(function: Callable[..., Any]) -> list[str]:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """A server in this process, whose event loop does not run."""
+    """Server without a running event loop."""
     listener = socket.create_server(("127.0.0.1", 0))
     dispatcher = Dispatcher(1)
     created = Server(
@@ -82,11 +82,11 @@ def server() -> Iterator[Server]:
     created.close()
     dispatcher.shutdown()
     dispatcher.readiness.shutdown()
-    dispatcher.urgent.shutdown()
+    dispatcher.lightweight.shutdown()
 
 
 @pytest.mark.parametrize(("ours", "base"), OVERRIDDEN, ids=lambda each: each.__module__)
-def test_overridden_methods_have_the_parameters_of_those_they_replace(ours: Any, base: Any) -> None:
+def test_overridden_methods_have_the_parameters_of_the_base_class(ours: Any, base: Any) -> None:
     functions = inspect.getmembers(ours, inspect.isfunction)
     overridden = {name for name, _ in functions if name in vars(ours) and hasattr(base, name)} - {
         "__init__"
@@ -97,25 +97,25 @@ def test_overridden_methods_have_the_parameters_of_those_they_replace(ours: Any,
         assert parameters(getattr(ours, name)) == parameters(getattr(base, name))
 
 
-def test_a_channel_and_its_server_have_the_attributes_that_are_used(server: Server) -> None:
-    ours, theirs = socket.socketpair()
-    channel = Channel(server, ours, ("127.0.0.1", 1), server.adj, map={})
+def test_channel_and_server_have_the_attributes_that_are_used(server: Server) -> None:
+    server_end, client_end = socket.socketpair()
+    channel = Channel(server, server_end, ("127.0.0.1", 1), server.adj, map={})
 
-    assert [name for name in CHANNEL if not hasattr(channel, name)] == []
-    assert [name for name in SERVER if not hasattr(server, name)] == []
-    assert server.active_channels == {ours.fileno(): channel}
+    assert [name for name in CHANNEL_ATTRIBUTES if not hasattr(channel, name)] == []
+    assert [name for name in SERVER_ATTRIBUTES if not hasattr(server, name)] == []
+    assert server.active_channels == {server_end.fileno(): channel}
 
     channel.handle_close()
-    theirs.close()
+    client_end.close()
     assert server.active_channels == {}
 
 
-def test_the_dispatcher_has_the_queue_that_is_looked_at(server: Server) -> None:
-    assert not server.has_waiting_requests
+def test_the_dispatcher_has_a_queue(server: Server) -> None:
+    assert not server.has_queued_requests
     assert len(server.task_dispatcher.queue) == 0
 
 
-def test_a_thunk_for_the_trigger_runs_in_the_event_loop(server: Server) -> None:
+def test_the_trigger_runs_a_callback_in_the_event_loop(server: Server) -> None:
     ran: list[bool] = []
     server.trigger.pull_trigger(lambda: ran.append(True))
 
@@ -124,13 +124,13 @@ def test_a_thunk_for_the_trigger_runs_in_the_event_loop(server: Server) -> None:
     assert ran == [True]
 
 
-def test_gunicorn_has_what_the_worker_and_its_hook_use() -> None:
+def test_gunicorn_has_the_methods_and_the_signal_queue_that_are_used() -> None:
     for name in ("handle_exit", "init_process", "notify"):
         assert callable(getattr(gunicorn.workers.base.Worker, name))
     assert "self.SIG_QUEUE" in inspect.getsource(Arbiter)
 
 
-def test_httptools_has_no_leniency_by_default() -> None:
+def test_httptools_parses_strictly_by_default() -> None:
     parser = httptools.HttpRequestParser(object())
     with pytest.raises(httptools.HttpParserError):
         parser.feed_data(b"GET / HTTP/1.1\nHost: x\n\n")

@@ -1,9 +1,7 @@
-"""What the web process logs, to read and as JSON, and what it never does."""
+"""Log output of the web process, as text and as JSON."""
 
 import json
 import re
-import socket
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -12,41 +10,41 @@ import psycopg2
 import pytest
 import requests
 
+from tests.support.raw import client, read_until_closed
+from tests.support.todos import insert_todos
+from tests.support.types import Sql
 from tests.support.waiting import wait_until
-from tests.support.web import WebProcess, run, serving
+from tests.support.web import ECHO, WebProcess, run, serving
 
-ECHO = "gunicorn tests.support.echo:app"
 ID = {"X-Request-ID": "checkout-42"}
 TODO = "/api/todos/{todo_id}"
 MEASURED = r"database_ms=\d+\.\d statements=\d"
 
 
 def lines(web: WebProcess) -> list[dict[str, Any]]:
-    """Return what a process with LOG_FORMAT=json has printed: every line is an object."""
+    """Parse the output of a process with LOG_FORMAT=json: every line is a JSON object."""
     return [json.loads(line) for line in web.output().splitlines()]
 
 
 def send(web: WebProcess, request: bytes) -> None:
-    """Send what need not be HTTP, and read to the end of the answer."""
-    with socket.create_connection(("127.0.0.1", web.port)) as connection:
-        connection.sendall(request)
-        while connection.recv(4096):
-            pass
+    """Send bytes that need not be valid HTTP, and read until the connection is closed."""
+    with client(web, request) as connection:
+        read_until_closed(connection)
 
 
-def test_each_request_is_one_line_to_read(web: WebProcess) -> None:
+def test_each_request_is_one_line_of_text(web: WebProcess) -> None:
     web.request("POST", "/api/todos", json={"description": "my secret"}, headers=ID)
     missing = web.request("GET", "/api/todos/7?search=my+secret")
     web.request("GET", "/api/" + quote("a\nINFO b"))
     web.terminate()
 
     log = web.output()
-    made = missing.headers["X-Request-ID"]
-    took = r"\d+\.\dms client=127\.0\.0\.1"
+    generated = missing.headers["X-Request-ID"]
+    details = r"\d+\.\dms client=127\.0\.0\.1"
     for line in (
-        rf"POST /api/todos 201 {took} route=/api/todos {MEASURED} request_id=checkout-42",
-        rf"GET /api/todos/7 404 {took} route={TODO} {MEASURED} request_id={made}",
-        rf"GET /api/a%0AINFO%20b 404 {took} {MEASURED} request_id=[0-9a-f]{{16}}",
+        rf"POST /api/todos 201 {details} route=/api/todos {MEASURED} request_id=checkout-42",
+        rf"GET /api/todos/7 404 {details} route={TODO} {MEASURED} request_id={generated}",
+        rf"GET /api/a%0AINFO%20b 404 {details} {MEASURED} request_id=[0-9a-f]{{16}}",
     ):
         assert re.search(rf"^\S+ \S+ \[\d+\] INFO {line}$", log, re.MULTILINE), log
     assert "secret" not in log
@@ -78,9 +76,7 @@ def test_each_request_is_one_line_of_json(database: str) -> None:
     }
 
 
-def test_the_statements_of_a_streamed_list_are_counted(
-    web: WebProcess, sql: Callable[[str], Any]
-) -> None:
+def test_all_statements_of_a_streamed_list_are_counted(web: WebProcess, sql: Sql) -> None:
     sql("INSERT INTO todos (description) SELECT 'x' FROM generate_series(1, 5000)")
     web.request("GET", "/api/todos", headers=ID)
     web.terminate()
@@ -88,7 +84,7 @@ def test_the_statements_of_a_streamed_list_are_counted(
     assert re.search(r"statements=3 request_id=checkout-42$", web.output(), re.MULTILINE)
 
 
-def test_warnings_and_errors_of_a_request_have_its_id(database: str) -> None:
+def test_warnings_have_the_request_id(database: str) -> None:
     with serving(DATABASE_URL=database, LOG_FORMAT="json", SLOW_QUERY_MS="1000") as web:
         with psycopg2.connect(database) as other:
             other.cursor().execute("LOCK TABLE todos")
@@ -104,7 +100,9 @@ def test_warnings_and_errors_of_a_request_have_its_id(database: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_a_fault_of_ours_is_logged_once_and_the_client_has_its_id(database: str, form: str) -> None:
+def test_an_unexpected_error_is_logged_once_with_the_request_id_of_the_response(
+    database: str, form: str
+) -> None:
     with serving(ECHO, DATABASE_URL=database, LOG_FORMAT=form) as web:
         response = web.request("GET", "/fail/" + quote("a\nCRITICAL forged") + "?search=my+secret")
         web.terminate()
@@ -112,7 +110,7 @@ def test_a_fault_of_ours_is_logged_once_and_the_client_has_its_id(database: str,
         log = web.output()
     request_id = response.headers["X-Request-ID"]
     assert response.json() == {"detail": "Internal server error"}
-    assert log.count("ZeroDivisionError: a fault of ours") == 1
+    assert log.count("ZeroDivisionError: deliberate error") == 1
     assert "secret" not in log
     assert not re.search(r"^CRITICAL", log, re.MULTILINE)
     (error,) = [line for line in log.splitlines() if "Exception on GET /fail/a%0ACRITICAL" in line]
@@ -123,7 +121,7 @@ def test_a_fault_of_ours_is_logged_once_and_the_client_has_its_id(database: str,
         assert "ZeroDivisionError" in json.loads(error)["traceback"]
 
 
-def test_what_is_no_http_is_logged_without_its_words(web: WebProcess) -> None:
+def test_malformed_requests_are_logged_without_their_content(web: WebProcess) -> None:
     request_lines = [
         b"GET /api/todos?search=my secret HTTP/1.1",
         b"GET /api/todos?search=secret",
@@ -139,7 +137,7 @@ def test_what_is_no_http_is_logged_without_its_words(web: WebProcess) -> None:
     assert "secret" not in web.output().lower()
 
 
-def test_a_thread_that_serves_again_has_forgotten_the_request_before(database: str) -> None:
+def test_a_reused_thread_keeps_nothing_of_the_previous_request(database: str) -> None:
     one = {"WEB_CONCURRENCY": "1", "WEB_THREADS": "1"}
     with serving(DATABASE_URL=database, LOG_FORMAT="json", **one) as web:
         web.request("GET", "/health", headers=ID)
@@ -153,18 +151,13 @@ def test_a_thread_that_serves_again_has_forgotten_the_request_before(database: s
     assert (following["statements"], following["database_ms"]) == (0, 0)
 
 
-def test_a_list_that_breaks_off_is_logged_with_the_id(
-    database: str, sql: Callable[[str], Any]
-) -> None:
-    sql(
-        "INSERT INTO todos (description)"
-        " SELECT repeat(md5(n::text), 15) FROM generate_series(1, 20000) AS n"
-    )
+def test_a_truncated_list_is_logged_with_the_request_id(database: str, sql: Sql) -> None:
+    sql(insert_todos(20000))
     with serving(DATABASE_URL=database, LOG_FORMAT="json") as web:
-        with requests.get(web.url("/api/todos"), headers=ID, stream=True, timeout=30) as answer:
+        with requests.get(web.url("/api/todos"), headers=ID, stream=True, timeout=30) as response:
             sql("ALTER TABLE todos RENAME TO elsewhere")
             with pytest.raises(requests.exceptions.ChunkedEncodingError):
-                for _ in answer.iter_content(2**20):
+                for _ in response.iter_content(2**20):
                     pass
         wait_until(lambda: "A list was cut off" in web.output())
         web.terminate()
@@ -173,7 +166,7 @@ def test_a_list_that_breaks_off_is_logged_with_the_id(
     assert (broken["level"], broken["request_id"]) == ("WARNING", "checkout-42")
 
 
-def test_each_line_of_a_process_that_logs_json_is_json(database: str) -> None:
+def test_every_line_is_json_with_log_format_json(database: str) -> None:
     environ = {"LOG_FORMAT": "json", "LOG_LEVEL": "debug", "LOG_SQL": "1", "SLOW_QUERY_MS": "0"}
     with serving(DATABASE_URL=database, **environ) as web:
         web.request("POST", "/api/todos", json={"description": "my \ud83d\ude00 secret"})
@@ -186,7 +179,7 @@ def test_each_line_of_a_process_that_logs_json_is_json(database: str) -> None:
         assert "secret" not in web.output()
 
 
-def test_the_flask_command_logs_as_it_did(empty_database: str) -> None:
+def test_log_format_json_does_not_affect_flask_commands(empty_database: str) -> None:
     plain = run("release", DATABASE_URL=empty_database)
     again = run("release", DATABASE_URL=empty_database, LOG_FORMAT="json")
 

@@ -1,48 +1,41 @@
-"""Lists that are longer than what a process should hold, and clients that are slow to read them."""
+"""Streaming of long lists: bounded memory, no connection held, truncation."""
 
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import psutil
 import pytest
 import requests
 
+from tests.support.todos import insert_todos
+from tests.support.types import Sql
 from tests.support.waiting import wait_until
 from tests.support.web import WebProcess, serving
 
 MANY = 100_000
-ENOUGH = 20_000
-"""So many that no buffer between the process and its client holds them."""
+UNBUFFERED = 20_000
+"""Number of todos in a list larger than all buffers between the process and its client."""
 
 MIB = 2**20
-Sql = Callable[[str], list[tuple]]
-
-
-def insert(sql: Sql, todos: int) -> None:
-    """Insert todos of 610 bytes of JSON each."""
-    sql(
-        "INSERT INTO todos (description)"
-        f" SELECT repeat(md5(n::text), 15) FROM generate_series(1, {todos}) AS n"
-    )
 
 
 @pytest.fixture
 def web(database: str) -> Iterator[WebProcess]:
-    """A web process whose worker has two threads, and one connection for both."""
+    """Web process with one worker, two threads and a single database connection."""
     settings = {"WEB_CONCURRENCY": "1", "WEB_THREADS": "2", "DB_POOL_SIZE": "1"}
     with serving(DATABASE_URL=database, DB_POOL_TIMEOUT="1", **settings) as process:
         yield process
 
 
 def memory(web: WebProcess) -> int:
-    """Return how many bytes the process and its workers have for themselves."""
+    """Return the memory of the process and its workers in bytes (USS)."""
     master = psutil.Process(web.process.pid)
     return sum(process.memory_full_info().uss for process in (master, *master.children()))
 
 
 def begin_to_read(web: WebProcess, path: str = "/api/todos") -> socket.socket:
-    """Ask for a list, and return the connection when the answer has begun."""
+    """Request a list; return the connection once the response has started."""
     connection = socket.create_connection(("127.0.0.1", web.port))
     connection.settimeout(30)
     connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
@@ -50,10 +43,8 @@ def begin_to_read(web: WebProcess, path: str = "/api/todos") -> socket.socket:
     return connection
 
 
-def test_a_hundred_thousand_todos_are_read_in_memory_that_does_not_grow_with_them(
-    web: WebProcess, sql: Sql
-) -> None:
-    insert(sql, MANY)
+def test_a_list_of_100000_todos_is_streamed_in_bounded_memory(web: WebProcess, sql: Sql) -> None:
+    sql(insert_todos(MANY))
     web.request("GET", "/api/todos?limit=1000")
     idle = memory(web)
 
@@ -69,10 +60,10 @@ def test_a_hundred_thousand_todos_are_read_in_memory_that_does_not_grow_with_the
     assert peak - idle < 32 * MIB
 
 
-def test_while_a_client_reads_slowly_no_connection_is_held_and_others_are_answered(
+def test_a_slow_reader_holds_no_database_connection_and_delays_no_others(
     web: WebProcess, sql: Sql
 ) -> None:
-    insert(sql, ENOUGH)
+    sql(insert_todos(UNBUFFERED))
     with begin_to_read(web):
         for _ in range(3):
             assert web.request("POST", "/api/todos", json={"description": "x"}).status_code == 201
@@ -84,8 +75,8 @@ def test_while_a_client_reads_slowly_no_connection_is_held_and_others_are_answer
     assert states == [("idle", None)]
 
 
-def test_a_list_that_breaks_off_is_no_whole_answer(web: WebProcess, sql: Sql) -> None:
-    insert(sql, ENOUGH)
+def test_a_truncated_list_has_no_final_chunk(web: WebProcess, sql: Sql) -> None:
+    sql(insert_todos(UNBUFFERED))
     with begin_to_read(web) as connection:
         sql("ALTER TABLE todos RENAME TO elsewhere")
         rest = b"".join(iter(lambda: connection.recv(MIB), b""))

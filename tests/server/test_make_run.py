@@ -1,4 +1,4 @@
-"""`make run`, on a copy of the project, as somebody does who has just cloned it."""
+"""`make run` in a fresh clone."""
 
 import os
 import re
@@ -20,13 +20,13 @@ from dev.run import free_addresses
 from tests.support.waiting import wait_until
 from tests.support.web import ROOT, free_port
 
-# The copies use our .venv through a link, and must never install into it.
+# The clones share this project's .venv through a symlink, and must never install into it.
 MAKE_RUN = ("make", "--assume-old=.venv/installed", "run")
-LEFT_OUT = shutil.ignore_patterns(".venv", ".git", "instance", ".*_cache", "__pycache__")
+IGNORED = shutil.ignore_patterns(".venv", ".git", "instance", ".*_cache", "__pycache__")
 
 
 class MakeRun:
-    """`make run` in a terminal."""
+    """Running `make run`."""
 
     def __init__(self, clone: Path, port: int, **environ: str) -> None:
         self.port = port
@@ -42,37 +42,37 @@ class MakeRun:
         )
 
     @property
-    def page(self) -> str:
+    def page_url(self) -> str:
         return f"http://localhost:{self.port}/"
 
     @property
-    def todos(self) -> str:
-        return f"{self.page}api/todos"
+    def todos_url(self) -> str:
+        return f"{self.page_url}api/todos"
 
     def output(self) -> str:
         self.log.seek(0)
         return self.log.read()
 
-    def announces_itself(self) -> bool:
+    def has_printed_its_address(self) -> bool:
         assert self.process.poll() is None, self.output()
-        return f" {self.page}\n" in self.output()
+        return f" {self.page_url}\n" in self.output()
 
-    def family(self) -> list[psutil.Process]:
-        """Return every process that it has started and that is still there."""
+    def processes(self) -> list[psutil.Process]:
+        """Return all descendant processes."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def press_ctrl_c(self) -> None:
-        """Interrupt the whole process group, as a terminal does, and wait for the end."""
+        """Send SIGINT to the process group, as a terminal does, and wait for the exit."""
         os.killpg(self.process.pid, signal.SIGINT)
         self.process.wait(timeout=30)
 
 
 @contextmanager
 def running(clone: Path, port: int, **environ: str) -> Iterator[MakeRun]:
-    """Run it until it has told its address, and stop it in the end."""
+    """Run `make run`, and wait until it prints its address."""
     run = MakeRun(clone, port, **environ)
     try:
-        wait_until(run.announces_itself)
+        wait_until(run.has_printed_its_address)
         yield run
     finally:
         if run.process.poll() is None:
@@ -81,8 +81,8 @@ def running(clone: Path, port: int, **environ: str) -> Iterator[MakeRun]:
 
 
 def copy_project(copy: Path) -> Path:
-    """Copy the project without data, its .venv being ours: installing takes a while."""
-    shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
+    """Copy the project without its data; link to this .venv, because installing is slow."""
+    shutil.copytree(ROOT, copy, ignore=IGNORED)
     (copy / ".venv").symlink_to(ROOT / ".venv")
     return copy
 
@@ -97,8 +97,8 @@ def port() -> int:
     return free_port()
 
 
-def refusal(clone: Path, port: int, **environ: str) -> str:
-    """Return the one line with which `make run` ends, beside the line of make itself."""
+def error_line(clone: Path, port: int, **environ: str) -> str:
+    """Run `make run`, which must fail, and return its only line of output besides make's own."""
     result = subprocess.run(
         [*MAKE_RUN, f"PORT={port}"],
         cwd=clone,
@@ -117,15 +117,15 @@ def refusal(clone: Path, port: int, **environ: str) -> str:
 @pytest.mark.slow
 def test_a_second_run_finds_the_todos_of_the_first(clone: Path, port: int) -> None:
     with running(clone, port) as first:
-        created = requests.post(first.todos, json={"description": "Buy groceries"}, timeout=30)
+        created = requests.post(first.todos_url, json={"description": "Buy groceries"}, timeout=30)
     with running(clone, port) as second:
-        assert requests.get(second.todos, timeout=30).json() == [created.json()]
+        assert requests.get(second.todos_url, timeout=30).json() == [created.json()]
 
 
-def test_ctrl_c_stops_everything_the_database_too(clone: Path, port: int) -> None:
+def test_ctrl_c_stops_all_processes_including_the_database(clone: Path, port: int) -> None:
     with running(clone, port) as run:
         postgres = Postgres(clone / "instance" / "postgres")
-        family = [*run.family(), psutil.Process(postgres.pid())]
+        family = [*run.processes(), psutil.Process(postgres.pid())]
         assert postgres.is_running()
         run.press_ctrl_c()
 
@@ -136,73 +136,73 @@ def test_ctrl_c_stops_everything_the_database_too(clone: Path, port: int) -> Non
 
 
 @pytest.mark.slow
-def test_a_second_run_at_the_same_time_is_one_clear_line(clone: Path, port: int) -> None:
+def test_a_concurrent_second_run_is_a_one_line_error(clone: Path, port: int) -> None:
     with running(clone, port):
-        assert "is running here already" in refusal(clone, free_port())
+        assert "is running here already" in error_line(clone, free_port())
 
 
-def test_a_port_that_is_taken_is_one_clear_line(clone: Path, port: int) -> None:
+def test_a_port_in_use_is_a_one_line_error(clone: Path, port: int) -> None:
     for address in free_addresses(port):
         host = address.rpartition(":")[0].strip("[]")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.create_server((host, port), family=family):
-            line = refusal(clone, port)
+            line = error_line(clone, port)
 
         assert line.startswith(f"Port {port} cannot be used (Address already in use)")
 
 
-def test_with_database_url_it_uses_that_one_and_starts_none(
+def test_database_url_replaces_the_bundled_postgresql(
     clone: Path, port: int, empty_database: str
 ) -> None:
     with running(clone, port, DATABASE_URL=empty_database) as run:
-        assert requests.get(run.page, timeout=30).ok
-        assert requests.get(run.todos, timeout=30).json() == []
+        assert requests.get(run.page_url, timeout=30).ok
+        assert requests.get(run.todos_url, timeout=30).json() == []
 
     assert not (clone / "instance").exists()
 
 
-def test_another_site_cannot_reach_the_todos_by_dns_rebinding(clone: Path, port: int) -> None:
+def test_dns_rebinding_is_prevented(clone: Path, port: int) -> None:
     with running(clone, port) as run:
-        requests.post(run.todos, json={"description": "x"}, timeout=30)
+        requests.post(run.todos_url, json={"description": "x"}, timeout=30)
         foreign = {"Host": f"evil.example:{port}"}
-        refused = requests.delete(f"{run.todos}/1", headers=foreign, timeout=30)
+        refused = requests.delete(f"{run.todos_url}/1", headers=foreign, timeout=30)
 
         assert (refused.status_code, refused.headers.get("Link")) == (400, None)
         for host in ("localhost", "127.0.0.1", "[::1]"):
-            response = requests.get(run.todos, headers={"Host": f"{host}:{port}"}, timeout=30)
+            response = requests.get(run.todos_url, headers={"Host": f"{host}:{port}"}, timeout=30)
             assert len(response.json()) == 1
 
 
-def test_a_wrong_setting_is_one_clear_line(clone: Path, port: int) -> None:
-    line = refusal(clone, port, DATABASE_URL="postgres://ann:s3cret@db:port/todos")
+def test_an_invalid_setting_is_a_one_line_error(clone: Path, port: int) -> None:
+    line = error_line(clone, port, DATABASE_URL="postgres://ann:s3cret@db:port/todos")
 
     assert line.startswith("Configuration error: DATABASE_URL is malformed")
 
 
 @pytest.mark.slow
-def test_after_a_kill_it_takes_its_database_over(clone: Path, port: int) -> None:
+def test_a_run_after_sigkill_takes_over_the_running_database(clone: Path, port: int) -> None:
     with running(clone, port) as killed:
-        requests.post(killed.todos, json={"description": "Buy groceries"}, timeout=30)
-        family = [*killed.family(), psutil.Process(killed.process.pid)]
+        requests.post(killed.todos_url, json={"description": "Buy groceries"}, timeout=30)
+        family = [*killed.processes(), psutil.Process(killed.process.pid)]
         for process in family:
             process.kill()
         psutil.wait_procs(family)
         assert Postgres(clone / "instance" / "postgres").is_running()
 
     with running(clone, port) as run:
-        assert len(requests.get(run.todos, timeout=30).json()) == 1
+        assert len(requests.get(run.todos_url, timeout=30).json()) == 1
     assert not Postgres(clone / "instance" / "postgres").is_running()
 
 
 @pytest.mark.slow
-def test_a_long_path_is_no_obstacle(tmp_path: Path, port: int) -> None:
+def test_a_path_too_long_for_a_unix_socket_works(tmp_path: Path, port: int) -> None:
     clone = copy_project(tmp_path / ("a-path-too-long-for-a-socket-" * 4))
 
     with running(clone, port) as run:
-        assert requests.get(run.todos, timeout=30).json() == []
+        assert requests.get(run.todos_url, timeout=30).json() == []
 
 
-def test_make_alone_lists_the_targets_with_a_line_each(clone: Path) -> None:
+def test_make_without_a_target_lists_all_targets(clone: Path) -> None:
     listed = subprocess.run(["make"], cwd=clone, capture_output=True, text=True, check=True).stdout
 
     targets = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""/metrics: right across all processes, whatever becomes of each one."""
+"""/metrics: totals over all workers, across restarts, reloads and hot upgrades."""
 
 import signal
 import subprocess
@@ -21,13 +21,13 @@ TODO = "/api/todos/{todo_id}"
 
 @pytest.fixture
 def web(database: str, tmp_path: Path) -> Iterator[WebProcess]:
-    """A web process that counts, and keeps its temporary files in a directory of the test's own."""
+    """Web process with metrics; its temporary files are in a directory of the test."""
     with serving(DATABASE_URL=database, METRICS="1", TMPDIR=str(tmp_path)) as process:
         yield process
 
 
-def read(web: WebProcess) -> dict[tuple[str, ...], float]:
-    """Return what /metrics says: values by name and labels, those in the order of their names."""
+def read_metrics(web: WebProcess) -> dict[tuple[str, ...], float]:
+    """Return the samples of /metrics by name and label values, in the order of label names."""
     response = web.request("GET", "/metrics")
     assert response.status_code == 200
     assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -38,35 +38,31 @@ def read(web: WebProcess) -> dict[tuple[str, ...], float]:
     }
 
 
-def workers(web: WebProcess) -> list[psutil.Process]:
-    return psutil.Process(web.process.pid).children()
-
-
-def directories(tmp_path: Path) -> list[Path]:
+def metrics_directories(tmp_path: Path) -> list[Path]:
     return list(tmp_path.glob("todoapp-metrics-*"))
 
 
-def counted(web: WebProcess, method: str, route: str, status: str) -> float:
-    return read(web).get(("todoapp_requests_total", method, route, status), 0)
+def request_count(web: WebProcess, method: str, route: str, status: str) -> float:
+    return read_metrics(web).get(("todoapp_requests_total", method, route, status), 0)
 
 
-def get_todos(web: WebProcess, times: int) -> None:
-    """Ask for a todo that is not there, until as many answers have come, from every worker."""
+def get_missing_todo(web: WebProcess, times: int) -> None:
+    """Request a todo that does not exist `times` times, on several connections at once."""
     with ThreadPoolExecutor(max_workers=8) as clients:
-        answers = clients.map(lambda _: web.request("GET", "/api/todos/7"), range(times))
-        assert {answer.status_code for answer in answers} == {404}
+        responses = clients.map(lambda _: web.request("GET", "/api/todos/7"), range(times))
+        assert {response.status_code for response in responses} == {404}
 
 
-def test_unless_it_is_configured_there_is_no_such_path(database: str, tmp_path: Path) -> None:
+def test_without_metrics_the_path_does_not_exist(database: str, tmp_path: Path) -> None:
     with serving(DATABASE_URL=database, TMPDIR=str(tmp_path)) as web:
         response = web.request("GET", "/metrics")
 
         assert response.status_code == 404
         assert response.json() == {"detail": "Not found"}
-        assert directories(tmp_path) == []
+        assert metrics_directories(tmp_path) == []
 
 
-def test_unless_it_is_configured_nothing_of_it_is_imported() -> None:
+def test_without_metrics_prometheus_client_is_not_imported() -> None:
     code = "import sys, wsgi; sys.exit(any(name.startswith('prometheus') for name in sys.modules))"
     environ = {"PATH": PATH, "DATABASE_URL": "postgresql://db/todos"}
 
@@ -81,7 +77,7 @@ def test_requests_are_counted_by_route_method_and_status(web: WebProcess) -> Non
         web.request("GET", path)
     web.request("BREW", "/api/todos")
 
-    metrics = read(web)
+    metrics = read_metrics(web)
     requests = {
         key[1:]: value for key, value in metrics.items() if key[0] == "todoapp_requests_total"
     }
@@ -99,118 +95,116 @@ def test_requests_are_counted_by_route_method_and_status(web: WebProcess) -> Non
 
 
 @pytest.mark.slow
-def test_the_numbers_of_all_workers_add_up_after_some_were_killed_too(web: WebProcess) -> None:
-    get_todos(web, 40)
+def test_counters_include_all_workers_and_killed_ones(web: WebProcess) -> None:
+    get_missing_todo(web, 40)
     for number in (1, 2):
-        for worker in workers(web):
+        for worker in web.workers():
             worker.kill()
             psutil.wait_procs([worker])
-        wait_until(lambda: len(workers(web)) == 2 and web.serves())
-        wait_until(lambda: read(web)["todoapp_pool_size",] == 8)
-        get_todos(web, 40)
+        wait_until(lambda: len(web.workers()) == 2 and web.serves())
+        wait_until(lambda: read_metrics(web)["todoapp_pool_size",] == 8)
+        get_missing_todo(web, 40)
 
-        assert counted(web, "GET", TODO, "404") == 40 * (number + 1)
-    assert read(web)["todoapp_pool_connections_in_use",] == 0
+        assert request_count(web, "GET", TODO, "404") == 40 * (number + 1)
+    assert read_metrics(web)["todoapp_pool_connections_in_use",] == 0
 
 
 @pytest.mark.slow
-def test_a_reload_goes_on_counting(web: WebProcess, tmp_path: Path) -> None:
-    get_todos(web, 10)
-    (directory,) = directories(tmp_path)
-    before = {worker.pid for worker in workers(web)}
+def test_counters_survive_a_reload(web: WebProcess, tmp_path: Path) -> None:
+    get_missing_todo(web, 10)
+    (directory,) = metrics_directories(tmp_path)
+    before = {worker.pid for worker in web.workers()}
 
     web.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: len(workers(web)) == 2 and not before & {w.pid for w in workers(web)})
-    get_todos(web, 10)
+    wait_until(lambda: len(web.workers()) == 2 and not before & {w.pid for w in web.workers()})
+    get_missing_todo(web, 10)
 
-    assert counted(web, "GET", TODO, "404") == 20
-    assert read(web)["todoapp_pool_size",] == 8
-    assert directories(tmp_path) == [directory]
+    assert request_count(web, "GET", TODO, "404") == 20
+    assert read_metrics(web)["todoapp_pool_size",] == 8
+    assert metrics_directories(tmp_path) == [directory]
 
 
 @pytest.mark.slow
-def test_a_second_master_counts_for_itself_and_outlives_the_first(
+def test_after_a_hot_upgrade_the_new_master_has_its_own_counters(
     web: WebProcess, tmp_path: Path
 ) -> None:
-    # A reload is where the first master's variable would get into the second one's environment.
+    # A reload could leak the first master's environment variable into the second master.
     web.process.send_signal(signal.SIGHUP)
     wait_until(lambda: web.output().count("Booting worker") == 4)
-    (first,) = directories(tmp_path)
+    (first,) = metrics_directories(tmp_path)
     web.process.send_signal(signal.SIGUSR2)
     wait_until(lambda: web.output().count("Booting worker") == 6)
-    second = next(child for child in workers(web) if child.children())
+    second = next(child for child in web.workers() if child.children())
     try:
         assert web.terminate() == 0
         wait_until(lambda: len(second.children()) == 2 and not first.exists())
 
-        get_todos(web, 10)
-        assert counted(web, "GET", TODO, "404") == 10
+        get_missing_todo(web, 10)
+        assert request_count(web, "GET", TODO, "404") == 10
     finally:
         second.terminate()
         wait_until(lambda: not second.is_running() or second.status() == psutil.STATUS_ZOMBIE)
-    assert directories(tmp_path) == []
+    assert metrics_directories(tmp_path) == []
 
 
-def test_the_connections_in_use_are_those_that_requests_have_now(
+def test_connections_in_use_are_those_of_requests_in_progress(
     web: WebProcess, database: str
 ) -> None:
     with ThreadPoolExecutor() as clients:
         with psycopg2.connect(database) as other:
             other.cursor().execute("LOCK TABLE todos")
             waiting = [clients.submit(web.request, "GET", "/api/todos") for _ in range(3)]
-            wait_until(lambda: read(web)["todoapp_pool_connections_in_use",] == 3)
+            wait_until(lambda: read_metrics(web)["todoapp_pool_connections_in_use",] == 3)
         other.close()
-        for answer in waiting:
-            answer.result()
+        for response in waiting:
+            response.result()
 
-    assert read(web)["todoapp_pool_connections_in_use",] == 0
+    assert read_metrics(web)["todoapp_pool_connections_in_use",] == 0
 
 
-def test_a_connection_that_was_replaced_is_in_use_once(web: WebProcess, sql: Any) -> None:
+def test_replaced_connections_are_not_counted_as_in_use(web: WebProcess, sql: Any) -> None:
     for _ in range(3):
-        get_todos(web, 10)
+        get_missing_todo(web, 10)
         sql(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-    get_todos(web, 10)
+    get_missing_todo(web, 10)
 
-    assert read(web)["todoapp_pool_connections_in_use",] == 0
+    assert read_metrics(web)["todoapp_pool_connections_in_use",] == 0
 
 
 @pytest.mark.slow
-def test_the_errors_of_the_database_are_counted_by_kind(
-    database: str, tmp_path: Path, sql: Any
-) -> None:
+def test_database_errors_are_counted_by_kind(database: str, tmp_path: Path, sql: Any) -> None:
     settings = {"WEB_THREADS": "3", "DB_POOL_SIZE": "1", "DB_POOL_TIMEOUT": "1"}
     one = {"WEB_CONCURRENCY": "1", "METRICS": "1", "TMPDIR": str(tmp_path)}
     with serving(DATABASE_URL=database, **settings, **one) as web:
         with ThreadPoolExecutor() as clients, psycopg2.connect(database) as other:
             other.cursor().execute("LOCK TABLE todos")
-            answers = [clients.submit(web.request, "GET", "/api/todos") for _ in range(2)]
-            assert [answer.result().status_code for answer in answers] == [503, 503]
+            responses = [clients.submit(web.request, "GET", "/api/todos") for _ in range(2)]
+            assert [response.result().status_code for response in responses] == [503, 503]
         other.close()
         sql("ALTER TABLE todos RENAME TO elsewhere")
         assert web.request("GET", "/api/todos").status_code == 500
 
-        errors = {key[1:]: n for key, n in read(web).items() if "errors_total" in key[0]}
+        errors = {key[1:]: n for key, n in read_metrics(web).items() if "errors_total" in key[0]}
     assert errors == {("pool_timeout",): 1, ("lock_not_available",): 1, ("undefined_table",): 1}
 
 
 @pytest.mark.slow
-def test_nothing_of_it_is_left_when_the_process_ends(web: WebProcess, tmp_path: Path) -> None:
-    for worker in workers(web):
-        # Again and again: one that is just being born does not hear it yet.
+def test_no_metrics_files_remain_after_shutdown(web: WebProcess, tmp_path: Path) -> None:
+    for worker in web.workers():
+        # Repeatedly: a worker that is just starting may miss the first signal.
         wait_until(lambda worker=worker: not worker.is_running() or worker.terminate())  # type: ignore[misc]
-    assert len(directories(tmp_path)) == 1
+    assert len(metrics_directories(tmp_path)) == 1
 
     web.terminate()
 
-    assert directories(tmp_path) == []
+    assert metrics_directories(tmp_path) == []
 
 
 @pytest.mark.slow
-def test_nothing_of_it_is_left_when_the_process_cannot_start(tmp_path: Path) -> None:
+def test_no_metrics_files_remain_after_a_failed_start(tmp_path: Path) -> None:
     environ = {"DATABASE_URL": "postgresql://127.0.0.1:1/todos", "METRICS": "1"}
     subprocess.run(
         ["gunicorn", "wsgi:app"],
@@ -221,4 +215,4 @@ def test_nothing_of_it_is_left_when_the_process_cannot_start(tmp_path: Path) -> 
         timeout=60,
     )
 
-    assert directories(tmp_path) == []
+    assert metrics_directories(tmp_path) == []

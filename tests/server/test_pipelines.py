@@ -1,7 +1,7 @@
-"""Pipelines of mutated requests: as many responses, in the same order, as there are requests.
+"""Request smuggling and desynchronisation: pipelines of mutated requests.
 
-How many requests the bytes contain, and which of them are malformed, is what a strict reading of
-RFC 9112 finds (rfc9112.py). A request that it does not find must not be executed.
+A reference parser written from RFC 9112 (tests/support/rfc9112.py) determines which requests the
+bytes contain. Each of them must get one response, in order, and nothing else may be executed.
 """
 
 import io
@@ -18,32 +18,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.server.test_fuzz import SECONDS, Received, share
 from tests.support import hostile, rfc9112
+from tests.support.fuzzing import TIMEOUT, ReceivedBytes, fuzz_settings
 from tests.support.hostile import CREATE, CREATE_CHUNKED, MUTANTS, READ, numbered
+from tests.support.types import Sql
 from tests.support.web import WebProcess, serving
-
-Sql = Callable[[str], list[tuple]]
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 OTHER_ID = re.compile("[0-9a-f]{16}|todo[0-9]{4}")
-"""An ID that the service made, or that was in the part of a head that it read."""
+"""A generated request ID, or one from the part of a malformed header that was parsed."""
 PLAIN_TODO = re.compile(rb'\{"description":"[a-z0-9]+"\}')
 
 
-def is_harmless(request: bytes) -> bool:
-    """Return whether the bytes are one whole request after which the next one is read."""
-    return [each.closes for each in rfc9112.requests(request + READ)] == [False, False]
+def is_pipelinable(data: bytes) -> bool:
+    """Return whether `data` is one complete request after which the connection stays open."""
+    requests = rfc9112.parse_requests(data + READ)
+    return [request.closes_connection for request in requests] == [False, False]
 
 
-HARMLESS = [mutant for mutant in hostile.ALL_MUTANTS if is_harmless(mutant)]
-HARMFUL = [
+PIPELINABLE = [mutant for mutant in hostile.ALL_MUTANTS if is_pipelinable(mutant)]
+NOT_PIPELINABLE = [
     mutant
     for seed in (READ, CREATE, CREATE_CHUNKED)
     for mutant in MUTANTS[seed]
-    if not is_harmless(mutant)
+    if not is_pipelinable(mutant)
 ]
-"""Malformed, incomplete, the last of a connection, or with a body that is too short or too long."""
+"""Malformed or incomplete requests, with the wrong body length, or closing the connection."""
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def shared_web(database: str) -> Iterator[WebProcess]:
 
 @pytest.fixture
 def web(shared_web: WebProcess, sql: Sql) -> Iterator[WebProcess]:
-    """A web process; no test may make it log an error."""
+    """Web process; a test fails if the process logs an error."""
     sql("TRUNCATE todos RESTART IDENTITY")
     already_logged = len(shared_web.output())
     yield shared_web
@@ -68,21 +68,21 @@ def web(shared_web: WebProcess, sql: Sql) -> Iterator[WebProcess]:
     assert "ERROR" not in logged
 
 
-def pieces(data: bytes, size: int) -> list[bytes]:
-    """Return `data` in pieces of `size` bytes."""
+def split(data: bytes, size: int) -> list[bytes]:
+    """Split `data` into segments of `size` bytes."""
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
 def exchange(web: WebProcess, segments: Iterable[bytes], pause: float = 0) -> bytes:
-    """Send each segment on its own, and return what is received until the connection closes."""
+    """Send the segments one by one; return all data received until the connection is closed."""
     with (
-        socket.create_connection(("127.0.0.1", web.port), timeout=SECONDS) as connection,
-        # Reads while this thread sends: neither side waits for room in the other's buffer.
+        socket.create_connection(("127.0.0.1", web.port), timeout=TIMEOUT) as connection,
+        # Read concurrently, so that neither side blocks on a full buffer.
         ThreadPoolExecutor(1) as reader,
     ):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        received = reader.submit(read_to_the_end, connection)
-        # The server need not read on after a malformed request.
+        received = reader.submit(read_until_closed_or_reset, connection)
+        # The server may close the connection after a malformed request.
         with suppress(BrokenPipeError, ConnectionResetError):
             for number, segment in enumerate(segments):
                 time.sleep(pause if number else 0)
@@ -92,7 +92,7 @@ def exchange(web: WebProcess, segments: Iterable[bytes], pause: float = 0) -> by
         return received.result()
 
 
-def read_to_the_end(connection: socket.socket) -> bytes:
+def read_until_closed_or_reset(connection: socket.socket) -> bytes:
     received = bytearray()
     with suppress(ConnectionResetError):
         while data := connection.recv(2**16):
@@ -101,21 +101,21 @@ def read_to_the_end(connection: socket.socket) -> bytes:
 
 
 def check(sent: bytes, received: bytes) -> list[str]:
-    """Fail unless each request has its response; return the descriptions of created todos."""
-    stream, created = Received(received), []
+    """Check that each request has its response; return the descriptions of created todos."""
+    stream, created = ReceivedBytes(received), []
     try:
-        for request in rfc9112.requests(sent):
+        for request in rfc9112.parse_requests(sent):
             if request.is_complete or stream.tell() < len(received):
                 created += check_response(request, stream)
         assert received[stream.tell() :] == b""
     except (AssertionError, HTTPException) as error:
-        error.add_note(f"Sent: {hostile.Request(sent)!r}\nLast: {request}")
+        error.add_note(f"Sent: {hostile.RawRequest(sent)!r}\nLast: {request}")
         raise
     return created
 
 
-def check_response(request: rfc9112.Request, received: Received) -> list[str]:
-    """Read one response and check it; return the description of the todo that was created."""
+def check_response(request: rfc9112.Request, received: ReceivedBytes) -> list[str]:
+    """Read and check one response; return the description of the todo that it created, if any."""
     if received.getvalue().startswith(CONTINUE, received.tell()):
         assert request.expects_continue
         received.seek(len(CONTINUE), io.SEEK_CUR)
@@ -123,10 +123,10 @@ def check_response(request: rfc9112.Request, received: Received) -> list[str]:
     response.begin()
     body = response.read()
     assert response.status in statuses(request)
-    assert (response.headers["Connection"] == "close") == request.closes
+    assert (response.headers["Connection"] == "close") == request.closes_connection
     if response.headers["X-Request-ID"] != request.request_id:
-        # A malformed head may have been read in part.
-        assert request.refusals or not (request.request_id and request.is_complete)
+        # A malformed header may have been parsed in part.
+        assert request.error_statuses or not (request.request_id and request.is_complete)
         assert OTHER_ID.fullmatch(response.headers["X-Request-ID"])
     if response.status != 201:
         return []
@@ -136,9 +136,9 @@ def check_response(request: rfc9112.Request, received: Received) -> list[str]:
 
 
 def statuses(request: rfc9112.Request) -> Iterable[int]:
-    """Return the statuses with which the service may respond to a request."""
-    if request.refusals:
-        return request.refusals
+    """Return the statuses that are allowed for a request."""
+    if request.error_statuses:
+        return request.error_statuses
     if not request.is_complete:
         return {400}
     if (request.method, request.target) == ("GET", b"/health/live"):
@@ -150,12 +150,12 @@ def statuses(request: rfc9112.Request) -> Iterable[int]:
 
 
 def descriptions(sql: Sql) -> list[str]:
-    """Return the descriptions of all todos in the order of their creation."""
+    """Return the descriptions of all todos in order of creation."""
     return [description for (description,) in sql("SELECT description FROM todos ORDER BY id")]
 
 
-def test_hundreds_of_requests_at_once_have_a_response_each(web: WebProcess, sql: Sql) -> None:
-    sent = b"".join(numbered(HARMLESS))
+def test_each_of_hundreds_of_pipelined_requests_gets_a_response(web: WebProcess, sql: Sql) -> None:
+    sent = b"".join(numbered(PIPELINABLE))
 
     received = exchange(web, [sent])
 
@@ -163,25 +163,27 @@ def test_hundreds_of_requests_at_once_have_a_response_each(web: WebProcess, sql:
     assert check(sent, received) == descriptions(sql)
 
 
-def test_requests_that_arrive_byte_by_byte_have_a_response_each(web: WebProcess, sql: Sql) -> None:
-    sent = b"".join(numbered(HARMLESS[::4]))
+def test_each_request_sent_byte_by_byte_gets_a_response(web: WebProcess, sql: Sql) -> None:
+    sent = b"".join(numbered(PIPELINABLE[::4]))
 
-    received = exchange(web, pieces(sent, 1))
+    received = exchange(web, split(sent, 1))
 
     assert received.count(b"HTTP/1.1 ") > 200
     assert check(sent, received) == descriptions(sql)
 
 
 @pytest.mark.parametrize(
-    ("mutants", "size"), [(HARMFUL, 1_000_000), (HARMFUL[::3], 7)], ids=["whole", "split"]
+    ("mutants", "size"),
+    [(NOT_PIPELINABLE, 1_000_000), (NOT_PIPELINABLE[::3], 7)],
+    ids=["whole", "split"],
 )
-def test_what_is_no_request_has_no_response_and_is_not_executed(
+def test_malformed_requests_do_not_desynchronise_the_connection(
     web: WebProcess, sql: Sql, mutants: list[bytes], size: int
 ) -> None:
     created = []
     for mutant in mutants:
         sent = b"".join(numbered([CREATE, mutant, CREATE, READ]))
-        created += check(sent, exchange(web, pieces(sent, size)))
+        created += check(sent, exchange(web, split(sent, size)))
 
     assert created == descriptions(sql)
 
@@ -191,9 +193,7 @@ def test_what_is_no_request_has_no_response_and_is_not_executed(
     [[CREATE_CHUNKED, READ], [CREATE, CREATE.replace(b"26", b"25"), READ]],
     ids=["chunked", "malformed"],
 )
-def test_it_does_not_matter_where_a_pipeline_is_split(
-    web: WebProcess, sql: Sql, requests: list[bytes]
-) -> None:
+def test_a_pipeline_may_be_split_anywhere(web: WebProcess, sql: Sql, requests: list[bytes]) -> None:
     sent = b"".join(numbered(requests))
     created = []
     for place in range(1, len(sent)):
@@ -214,10 +214,10 @@ def with_chunk_extension(extension: bytes) -> list[bytes]:
 
 OLD = READ.replace(b"1.1", b"1.0")
 LONGEST = b"GET /" + b"x" * (rfc9112.MAX_REQUEST_LINE - 14) + b" HTTP/1.1\r"
-FOUND = {
+REGRESSIONS = {
     "the longest request line, split before LF": [LONGEST, b"\nHost: x\r\n\r\n"],
-    "Proxy-Connection ends no connection": [with_field(READ, b"Proxy-Connection: close") + READ],
-    "Proxy-Connection keeps no connection": [with_field(OLD, b"Proxy-Connection: keep-alive")],
+    "Proxy-Connection: close is ignored": [with_field(READ, b"Proxy-Connection: close") + READ],
+    "Proxy-Connection: keep-alive is ignored": [with_field(OLD, b"Proxy-Connection: keep-alive")],
     "close wins over keep-alive": [with_field(OLD, b"Connection: keep-alive, close") + READ],
     "a bare CR before a request line": [b"\r" + READ],
     "a bare LF before a request line": [b"\n" + READ],
@@ -230,19 +230,17 @@ FOUND = {
 }
 
 
-@pytest.mark.parametrize("segments", FOUND.values(), ids=list(FOUND))
-def test_what_random_pipelines_found_is_as_the_strict_reading_has_it(
-    web: WebProcess, segments: list[bytes]
-) -> None:
+@pytest.mark.parametrize("segments", REGRESSIONS.values(), ids=list(REGRESSIONS))
+def test_regressions_found_by_fuzzing(web: WebProcess, segments: list[bytes]) -> None:
     # The pause lets the server read the first segment on its own.
     check(b"".join(segments), exchange(web, segments, pause=0.1))
 
 
-def test_random_pipelines_have_as_many_responses_as_requests(web: WebProcess, sql: Sql) -> None:
-    @share(5)
+def test_each_request_in_a_random_pipeline_gets_a_response(web: WebProcess, sql: Sql) -> None:
+    @fuzz_settings(5)
     @given(
         st.builds(
-            lambda start, step, count: HARMLESS[start::step][:count],
+            lambda start, step, count: PIPELINABLE[start::step][:count],
             st.integers(0, 300),
             st.integers(1, 10),
             st.integers(0, 100),
@@ -250,9 +248,9 @@ def test_random_pipelines_have_as_many_responses_as_requests(web: WebProcess, sq
         st.lists(hostile.MUTATED, min_size=1, max_size=3),
         st.integers(1, 50) | st.sampled_from([1, 1_000_000]),
     )
-    def has_a_response_each(harmless: list[bytes], mutated: list[bytes], size: int) -> None:
-        sent = b"".join(numbered(harmless + mutated))
+    def gets_a_response_each(valid: list[bytes], mutated: list[bytes], size: int) -> None:
+        sent = b"".join(numbered(valid + mutated))
         sql("TRUNCATE todos")
-        assert check(sent, exchange(web, pieces(sent, size))) == descriptions(sql)
+        assert check(sent, exchange(web, split(sent, size))) == descriptions(sql)
 
-    has_a_response_each()
+    gets_a_response_each()

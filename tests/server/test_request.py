@@ -1,4 +1,4 @@
-"""Where a request ends, however its bytes arrive, and what it costs to find out."""
+"""Request framing: message boundaries, refusals, limits and CPU time."""
 
 import itertools
 import time
@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from waitress.adjustments import Adjustments
 
-from server.request import MAX_FIELDS, MAX_REQUEST_LINE, Request
+from server.request import MAX_HEADER_FIELDS, MAX_REQUEST_LINE, Request
 
 MAX_BODY = 64 * 1024
-MAX_HEAD = 32 * 1024
-LIMITS = Adjustments(max_request_body_size=MAX_BODY, max_request_header_size=MAX_HEAD)
+MAX_HEADER_SIZE = 32 * 1024
+LIMITS = Adjustments(max_request_body_size=MAX_BODY, max_request_header_size=MAX_HEADER_SIZE)
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = POST + b"transfer-ENCODING:  Chunked \r\n\r\n"
 UPGRADE = POST + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
-WHOLE = {
+COMPLETE = {
     GET: b"",
     b"\r\n" + GET: b"",
     b"\r\n\r\n\r\n" + GET: b"",
@@ -34,7 +34,7 @@ WHOLE = {
     UPGRADE + b"Content-Length: 3\r\n\r\nabc": b"abc",
     UPGRADE + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n": b"abc",
 }
-"""Requests, and the content of each."""
+"""Complete requests and their bodies."""
 
 MALFORMED_CHUNKS = [
     b"-1\r\n",
@@ -51,35 +51,35 @@ MALFORMED_CHUNKS = [
 
 
 def receive(data: bytes, piece: int = 8192) -> tuple[Request, int]:
-    """Return a request made from `data`, and how many bytes of it belong to the request."""
-    request, taken = Request(LIMITS), 0
-    while taken < len(data) and not request.completed:
-        taken += request.received(data[taken : taken + piece])
-    return request, taken
+    """Parse a request from `data`; return it and the number of bytes consumed."""
+    request, consumed = Request(LIMITS), 0
+    while consumed < len(data) and not request.completed:
+        consumed += request.received(data[consumed : consumed + piece])
+    return request, consumed
 
 
 def refusal(data: bytes) -> HTTPStatus | None:
-    """Return the status with which a request is refused, if it is."""
+    """Return the status with which the request is refused, or None."""
     request, _ = receive(data)
     return request.error[0] if request.error else None
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 5, 8192])
 @pytest.mark.parametrize("following", [b"", GET])
-@pytest.mark.parametrize("data", WHOLE)
-def test_a_request_is_complete_with_its_last_byte_and_not_before(
+@pytest.mark.parametrize("data", COMPLETE)
+def test_a_request_completes_exactly_with_its_last_byte(
     data: bytes, following: bytes, piece: int
 ) -> None:
     incomplete, _ = receive(data[:-1], piece)
-    request, taken = receive(data + following, piece)
+    request, consumed = receive(data + following, piece)
 
     assert not incomplete.completed
-    assert (request.completed, taken, request.error) == (True, len(data), None)
-    assert request.body == WHOLE[data]
+    assert (request.completed, consumed, request.error) == (True, len(data), None)
+    assert request.body == COMPLETE[data]
 
 
-@given(st.sampled_from(list(WHOLE)), st.lists(st.integers(0, 120)))
-def test_it_does_not_matter_how_a_request_is_split(data: bytes, cuts: list[int]) -> None:
+@given(st.sampled_from(list(COMPLETE)), st.lists(st.integers(0, 120)))
+def test_a_request_may_be_split_anywhere(data: bytes, cuts: list[int]) -> None:
     request = Request(LIMITS)
     places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
 
@@ -88,7 +88,7 @@ def test_it_does_not_matter_how_a_request_is_split(data: bytes, cuts: list[int])
         assert request.received(data[start:end]) == end - start
 
     assert request.completed
-    assert request.body == WHOLE[data]
+    assert request.body == COMPLETE[data]
 
 
 @pytest.mark.parametrize("piece", [1, 7, 8192])
@@ -136,22 +136,22 @@ def test_a_malformed_chunked_body_is_refused(chunks: bytes, piece: int) -> None:
         (CHUNKED + b"%x\r\n" % (MAX_BODY + 1) + b"x" * (MAX_BODY + 1), 413),
         (CHUNKED + b"1\r\na\r\n" * 44_000, 413),
         (b"GET /" + b"x" * MAX_REQUEST_LINE, 414),
-        (b"GET / HTTP/1.1\r\nX: " + b"x" * MAX_HEAD, 431),
-        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * (MAX_FIELDS + 1) + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * MAX_HEADER_SIZE, 431),
+        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * (MAX_HEADER_FIELDS + 1) + b"\r\n", 431),
     ],
 )
-def test_what_is_malformed_or_too_large_is_refused(data: bytes, status: int) -> None:
+def test_malformed_and_too_large_requests_are_refused(data: bytes, status: int) -> None:
     assert refusal(data) == status
 
 
 @pytest.mark.parametrize("size", [MAX_BODY - 1, MAX_BODY])
-def test_a_body_may_be_as_long_as_the_limit(size: int) -> None:
+def test_a_body_at_the_size_limit_is_accepted(size: int) -> None:
     assert refusal(POST + b"Content-Length: %d\r\n\r\n" % size + b"x" * size) is None
     assert refusal(CHUNKED + b"%x\r\n" % size + b"x" * size + b"\r\n0\r\n\r\n") is None
 
 
 @pytest.mark.parametrize("method", [b"BREW", b"CONNECT", b"M-SEARCH", b"QUERY"])
-def test_any_token_is_a_method(method: bytes) -> None:
+def test_any_token_is_accepted_as_a_method(method: bytes) -> None:
     request, _ = receive(method + b" / HTTP/1.1\r\n\r\n")
 
     assert (request.method, request.error) == (method.decode(), None)
@@ -169,7 +169,7 @@ def test_any_token_is_a_method(method: bytes) -> None:
         (b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", True),
     ],
 )
-def test_connection_options_are_a_list(head: bytes, keep_alive: bool) -> None:
+def test_connection_options_are_parsed_as_a_list(head: bytes, keep_alive: bool) -> None:
     request, _ = receive(head)
 
     assert (request.keep_alive, request.error) == (keep_alive, None)
@@ -187,7 +187,7 @@ def test_connection_options_are_a_list(head: bytes, keep_alive: bool) -> None:
         (POST + b"Content-Length: 3\r\n\r\n", False),
     ],
 )
-def test_100_continue_is_expected_only_before_a_body_that_is_wanted(
+def test_100_continue_is_expected_only_before_an_acceptable_body(
     data: bytes, expects: bool
 ) -> None:
     request, _ = receive(data)
@@ -195,7 +195,7 @@ def test_100_continue_is_expected_only_before_a_body_that_is_wanted(
     assert request.expect_continue is expects
 
 
-def test_fields_have_the_names_of_wsgi_and_underscores_spoof_none() -> None:
+def test_fields_have_wsgi_names_and_underscores_are_dropped() -> None:
     request, _ = receive(
         POST + b"X-Forwarded-For: a \r\nX_Forwarded_For: b\r\nX-Forwarded-For:\tc\r\n"
         b"Cookie: d=1\r\nCookie: e=2\r\nContent-Type: text/plain\r\n\r\n"
@@ -228,13 +228,13 @@ def cpu_seconds(data: bytes, piece: int = 8192) -> float:
     return time.process_time() - began
 
 
-@pytest.mark.parametrize("blank", [b" ", b"\t", b" \t", b",", b", ", b";", b'"', b"a, "])
+@pytest.mark.parametrize("repeated", [b" ", b"\t", b" \t", b",", b", ", b";", b'"', b"a, "])
 @pytest.mark.parametrize("name", FIELDS)
-def test_a_long_run_of_one_kind_costs_no_more_than_other_bytes(name: bytes, blank: bytes) -> None:
+def test_repetitive_field_values_cause_no_backtracking(name: bytes, repeated: bytes) -> None:
     for before, after in itertools.product(BEFORE, AFTER):
-        run = blank * (30_000 // len(blank))
+        run = repeated * (30_000 // len(repeated))
         head = b"GET / HTTP/1.1\r\nHost: x\r\n" + name + b":" + before + run + after
-        # One that backtracks takes from a second to hours.
+        # A backtracking parser would need from a second to hours.
         assert cpu_seconds(head + b"\r\n\r\n") < 0.05
 
 

@@ -1,4 +1,4 @@
-"""The rules of HTTP/1.1 on the real process: RFC 9110 and RFC 9112."""
+"""HTTP/1.1 conformance of the web process: RFC 9110 and RFC 9112."""
 
 import http.client
 import json
@@ -9,16 +9,24 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
-import psutil
 import psycopg2
 import pytest
 
 from tests.api.test_security_headers import HEADERS
-from tests.support.raw import HEAD, LIVE, POST, answer, client, exchange, read_to_the_end
+from tests.support.raw import (
+    HEAD,
+    LIVE,
+    POST,
+    READ_TIMEOUT,
+    client,
+    exchange,
+    read_response,
+    read_until_closed,
+)
+from tests.support.todos import IDENTICAL, insert_todos
+from tests.support.types import Sql
 from tests.support.waiting import wait_until
 from tests.support.web import WebProcess, serving
-
-Sql = Callable[[str], list[tuple]]
 
 BODY = b'{"description": "x"}'
 EXPECTING = POST + b"Expect: 100-continue\r\n"
@@ -48,14 +56,14 @@ def web(shared_web: WebProcess, sql: Sql) -> Iterator[WebProcess]:
 def statuses(web: WebProcess, data: bytes) -> list[bytes]:
     """Send bytes, and return the status of each response until the connection is closed."""
     with client(web, data) as connection:
-        return re.findall(rb"HTTP/1.1 (\d+)", read_to_the_end(connection))
+        return re.findall(rb"HTTP/1.1 (\d+)", read_until_closed(connection))
 
 
 # 100 Continue
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 20", b"Transfer-Encoding: chunked"])
-def test_a_client_that_expects_it_gets_one_100_continue(web: WebProcess, framing: bytes) -> None:
+def test_expect_gets_a_single_100_continue(web: WebProcess, framing: bytes) -> None:
     chunked = b"chunked" in framing
     with client(web, EXPECTING + framing + b"\r\nConnection: close\r\n\r\n") as connection:
         received = b""
@@ -63,7 +71,7 @@ def test_a_client_that_expects_it_gets_one_100_continue(web: WebProcess, framing
             received += connection.recv(1)
         for byte in b"14\r\n" + BODY + b"\r\n0\r\n\r\n" if chunked else BODY:
             connection.sendall(bytes([byte]))
-        received += read_to_the_end(connection)
+        received += read_until_closed(connection)
 
     assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"100", b"201"]
 
@@ -72,29 +80,29 @@ def test_a_client_that_expects_it_gets_one_100_continue(web: WebProcess, framing
 def test_no_100_continue_once_the_body_has_begun_to_arrive(web: WebProcess, sent: int) -> None:
     head = EXPECTING + b"Content-Length: 20\r\nConnection: close\r\n\r\n"
     with client(web, head + BODY[:sent]) as connection:
-        # Whatever the server makes of the first part, it has made by now.
+        # By the time of this response, the server has processed the first part.
         assert web.request("GET", "/health/live").ok
         connection.sendall(BODY[sent:])
-        received = read_to_the_end(connection)
+        received = read_until_closed(connection)
 
     assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"201"]
 
 
-def test_no_100_continue_to_http_1_0(web: WebProcess) -> None:
+def test_no_100_continue_for_http_1_0(web: WebProcess) -> None:
     head = EXPECTING.replace(b"HTTP/1.1", b"HTTP/1.0") + b"Content-Length: 20\r\n\r\n"
     with client(web, head) as connection:
         assert web.request("GET", "/health/live").ok
         connection.sendall(BODY)
-        received = read_to_the_end(connection)
+        received = read_until_closed(connection)
 
     assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"201"]
 
 
-def test_no_100_continue_before_a_413_that_the_length_decides(web: WebProcess) -> None:
+def test_no_100_continue_before_a_413(web: WebProcess) -> None:
     assert statuses(web, EXPECTING + b"Content-Length: 65537\r\n\r\n") == [b"413"]
 
 
-def test_a_pipelined_request_gets_its_100_continue_after_the_responses_before_it(
+def test_100_continue_to_a_pipelined_request_follows_the_earlier_responses(
     web: WebProcess,
 ) -> None:
     head = EXPECTING + b"Content-Length: 20\r\nConnection: close\r\n\r\n"
@@ -103,7 +111,7 @@ def test_a_pipelined_request_gets_its_100_continue_after_the_responses_before_it
         while not received.endswith(CONTINUE):
             received += connection.recv(1)
         connection.sendall(BODY)
-        received += read_to_the_end(connection)
+        received += read_until_closed(connection)
 
     assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200"] * 3 + [b"100", b"201"]
 
@@ -124,7 +132,7 @@ def test_a_pipelined_request_gets_its_100_continue_after_the_responses_before_it
     ],
     ids=["none", "empty", "invalid", "two", "invalid port", "too high a port", "invalid IPv6"],
 )
-def test_a_request_without_one_valid_host_is_refused(web: WebProcess, host: bytes) -> None:
+def test_a_missing_repeated_or_invalid_host_is_refused(web: WebProcess, host: bytes) -> None:
     status, body = exchange(web, b"GET /api/todos HTTP/1.1\r\n" + host + b"\r\n")
 
     assert status == 400
@@ -134,12 +142,12 @@ def test_a_request_without_one_valid_host_is_refused(web: WebProcess, host: byte
 @pytest.mark.parametrize(
     "host", [b"x", b"x:", b"x:8000", b"under_score:80", b"127.0.0.1:1", b"[::1]:8000", b"X.Y"]
 )
-def test_a_valid_host_is_taken(web: WebProcess, host: bytes) -> None:
+def test_a_valid_host_is_accepted(web: WebProcess, host: bytes) -> None:
     with client(web, LIVE.replace(b"Host: x", b"Host: " + host)) as connection:
-        assert answer(connection)[0] == 200
+        assert read_response(connection)[0] == 200
 
 
-def test_http_1_0_needs_no_host(web: WebProcess) -> None:
+def test_http_1_0_does_not_require_a_host(web: WebProcess) -> None:
     assert statuses(web, b"GET /health/live HTTP/1.0\r\n\r\n") == [b"200"]
 
 
@@ -162,7 +170,7 @@ def test_http_1_0_needs_no_host(web: WebProcess) -> None:
         b"?a",
     ],
 )
-def test_a_target_that_is_no_plain_path_is_never_another_path(
+def test_a_target_that_is_not_a_plain_path_never_reaches_another_route(
     web: WebProcess, target: bytes
 ) -> None:
     status, _ = exchange(web, LIVE.replace(b"/health/live", target))
@@ -180,21 +188,21 @@ def test_a_target_that_is_no_plain_path_is_never_another_path(
         LIVE.replace(b"1.1", b"1.0"),
     ],
 )
-def test_what_follows_the_last_request_is_not_answered(web: WebProcess, head: bytes) -> None:
+def test_data_after_the_last_request_gets_no_response(web: WebProcess, head: bytes) -> None:
     assert statuses(web, head + LIVE) == [b"200"]
 
 
-def test_a_later_http_1_is_answered_as_1_1(web: WebProcess) -> None:
+def test_a_higher_minor_version_is_treated_as_http_1_1(web: WebProcess) -> None:
     assert statuses(web, LIVE.replace(b"HTTP/1.1", b"HTTP/1.6") + CLOSE) == [b"200", b"200"]
 
 
-def test_a_transfer_coding_that_is_not_implemented_is_501(web: WebProcess) -> None:
+def test_an_unsupported_transfer_coding_is_501(web: WebProcess) -> None:
     head = POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
     assert exchange(web, head)[0] == 501
 
 
 @pytest.mark.parametrize("method", [b"GET", b"DELETE", b"PATCH"])
-def test_a_request_whose_body_is_malformed_is_not_carried_out(
+def test_a_request_with_a_malformed_body_is_not_executed(
     web: WebProcess, sql: Sql, method: bytes
 ) -> None:
     sql("INSERT INTO todos (description) VALUES ('x')")
@@ -207,18 +215,15 @@ def test_a_request_whose_body_is_malformed_is_not_carried_out(
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 20", b"Transfer-Encoding: chunked"])
 def test_an_upgrade_is_ignored_and_the_body_is_read(web: WebProcess, framing: bytes) -> None:
-    # As Java's HttpClient and `curl --http2` send it.
+    # Sent by Java's HttpClient and by `curl --http2`.
     head = POST + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n" + framing
     body = b"14\r\n" + BODY + b"\r\n0\r\n\r\n" if b"chunked" in framing else BODY
 
     assert statuses(web, head + b"\r\n\r\n" + body + CLOSE) == [b"201", b"200"]
 
 
-def test_half_a_list_is_no_whole_list_to_http_1_0_either(web: WebProcess, sql: Sql) -> None:
-    sql(
-        "INSERT INTO todos (description)"
-        " SELECT repeat(md5(n::text), 15) FROM generate_series(1, 20000) AS n"
-    )
+def test_a_truncated_list_resets_an_http_1_0_connection(web: WebProcess, sql: Sql) -> None:
+    sql(insert_todos(20000))
     with client(web) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.sendall(b"GET /api/todos HTTP/1.0\r\n\r\n")
@@ -226,12 +231,12 @@ def test_half_a_list_is_no_whole_list_to_http_1_0_either(web: WebProcess, sql: S
         sql("ALTER TABLE todos RENAME TO elsewhere")
         try:
             with pytest.raises(ConnectionResetError):
-                read_to_the_end(connection)
+                read_until_closed(connection)
         finally:
             sql("ALTER TABLE elsewhere RENAME TO todos")
 
 
-def test_a_response_to_http_1_0_may_keep_the_connection(web: WebProcess) -> None:
+def test_http_1_0_supports_keep_alive(web: WebProcess) -> None:
     head = b"GET /health/live HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
     with client(web, head) as connection:
         response = http.client.HTTPResponse(connection)
@@ -241,7 +246,7 @@ def test_a_response_to_http_1_0_may_keep_the_connection(web: WebProcess) -> None
             "keep-alive",
         )
         connection.sendall(CLOSE)
-        assert answer(connection)[0] == 200
+        assert read_response(connection)[0] == 200
 
 
 # Refusals
@@ -249,7 +254,7 @@ def test_a_response_to_http_1_0_may_keep_the_connection(web: WebProcess) -> None
 
 REFUSED = {
     400: b"GET /api/todos HTTP/1.1\r\nOrigin: http://localhost:3000\r\nX: \0\r\n\r\n",
-    408: POST + b"Origin: http://localhost:3000\r\nHalf: ",
+    408: POST + b"Origin: http://localhost:3000\r\nPartial: ",
     413: POST + b"Origin: http://localhost:3000\r\nContent-Length: 65537\r\n\r\n",
     417: POST + b"Origin: http://localhost:3000\r\nExpect: x\r\nContent-Length: 9\r\n\r\n",
     414: b"GET /" + b"x" * 9000,
@@ -258,16 +263,20 @@ REFUSED = {
 }
 
 
-def count(web: WebProcess, status: int) -> float:
-    """Return how many responses with a status /metrics has counted."""
+def response_count(web: WebProcess, status: int) -> float:
+    """Return the number of responses with a status according to /metrics."""
     lines = web.request("GET", "/metrics").text.splitlines()
-    ours = [line for line in lines if re.match(rf'todoapp_requests_total.*status="{status}"', line)]
-    return sum(float(line.rpartition(" ")[2]) for line in ours)
+    samples = [
+        line for line in lines if re.match(rf'todoapp_requests_total.*status="{status}"', line)
+    ]
+    return sum(float(line.rpartition(" ")[2]) for line in samples)
 
 
 @pytest.mark.parametrize("status", REFUSED)
-def test_what_the_server_refuses_is_a_request_like_others(web: WebProcess, status: int) -> None:
-    counted = count(web, status)
+def test_a_refusal_has_headers_and_is_logged_and_counted_like_any_response(
+    web: WebProcess, status: int
+) -> None:
+    counted = response_count(web, status)
     with client(web, REFUSED[status]) as connection:
         response = http.client.HTTPResponse(connection)
         response.begin()
@@ -284,32 +293,30 @@ def test_what_the_server_refuses_is_a_request_like_others(web: WebProcess, statu
         assert headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
     logged = rf" {status} \S+ client=127\.0\.0\.1 .*request_id={headers['X-Request-ID']}$"
     wait_until(lambda: re.search(logged, web.output(), re.MULTILINE))
-    wait_until(lambda: count(web, status) == counted + 1)
+    wait_until(lambda: response_count(web, status) == counted + 1)
 
 
-def test_a_request_that_is_shed_is_logged_and_counted_too(
-    web: WebProcess, database: str, sql: Sql
-) -> None:
-    counted = count(web, 503)
+def test_load_shedding_is_logged_and_counted(web: WebProcess, database: str, sql: Sql) -> None:
+    counted = response_count(web, 503)
     sql("INSERT INTO todos (description) SELECT 'x' FROM generate_series(1, 4)")
-    with ExitStack() as waiting, closing(psycopg2.connect(database)) as other:
+    with ExitStack() as clients, closing(psycopg2.connect(database)) as other:
         other.cursor().execute("SELECT * FROM todos FOR UPDATE")
         for todo_id in range(1, 5):
             request_ = b"DELETE /api/todos/%d HTTP/1.1\r\nHost: x\r\n\r\n" % todo_id
-            waiting.enter_context(client(web, request_))
+            clients.enter_context(client(web, request_))
         wait_until(lambda: sql("SELECT 1 FROM pg_locks WHERE NOT granted HAVING count(*) >= 4"))
         shed = web.request("GET", "/api/todos/1", headers={"X-Request-ID": "shed"})
 
     assert (shed.status_code, shed.json()) == (503, {"detail": "The service is overloaded"})
     logged = re.compile(r" 503 \d{4}\.\dms .*request_id=shed$", re.MULTILINE)
     wait_until(lambda: logged.search(web.output()))
-    wait_until(lambda: count(web, 503) > counted)
+    wait_until(lambda: response_count(web, 503) > counted)
 
 
 @pytest.mark.parametrize(
     ("proxies", "logged"), [("0", "127.0.0.1"), ("1", "198.51.100.7"), ("2", "203.0.113.9")]
 )
-def test_the_log_names_the_client_that_the_trusted_proxies_name(
+def test_the_logged_client_is_the_one_that_trusted_proxies_report(
     database: str, proxies: str, logged: str
 ) -> None:
     forwarded = {"X-Forwarded-For": "203.0.113.9, 198.51.100.7", "X-Request-ID": "this"}
@@ -348,10 +355,10 @@ def trusting(database: str) -> Iterator[WebProcess]:
 )
 def test_only_trusted_hosts_are_served(trusting: WebProcess, host: bytes, status: int) -> None:
     with client(trusting, LIVE.replace(b"Host: x", b"Host: " + host)) as connection:
-        assert answer(connection)[0] == status
+        assert read_response(connection)[0] == status
 
 
-def test_a_change_for_an_untrusted_host_is_not_made(
+def test_a_request_for_an_untrusted_host_is_not_executed(
     trusting: WebProcess, sql: Sql, web: WebProcess
 ) -> None:
     sql("INSERT INTO todos (description) VALUES ('x')")
@@ -362,19 +369,19 @@ def test_a_change_for_an_untrusted_host_is_not_made(
 
     assert (status, "evil.example" in body["detail"]) == (400, True)
     assert sql("SELECT id FROM todos") == [(1,)]
-    assert sql  # the fixture `web` empties the table
+    assert sql  # the fixture `web` truncates the table
 
 
 # Sockets
 
 
-def test_a_unix_socket_serves_too(database: str, tmp_path: Path) -> None:
+def test_a_unix_socket_is_served(database: str, tmp_path: Path) -> None:
     path = tmp_path / "socket"
     command = f"gunicorn --bind unix:{path} --bind 127.0.0.1:{{port}} wsgi:app"
     with serving(command, DATABASE_URL=database), socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
         connection.sendall(LIVE)
-        assert answer(connection) == (200, b'{"status":"alive"}')
+        assert read_response(connection) == (200, b'{"status":"alive"}')
 
 
 def test_a_worker_is_replaced_after_max_requests(database: str) -> None:
@@ -385,29 +392,30 @@ def test_a_worker_is_replaced_after_max_requests(database: str) -> None:
         wait_until(lambda: web.output().count("Booting worker") >= 2)
 
 
-def test_urgent_data_costs_the_sender_the_connection_and_nothing_else(web: WebProcess) -> None:
+def test_tcp_urgent_data_only_closes_its_own_connection(web: WebProcess) -> None:
     with client(web, LIVE) as connection:
-        assert answer(connection)[0] == 200
+        assert read_response(connection)[0] == 200
         connection.send(b"!", socket.MSG_OOB)
         with suppress(ConnectionResetError):
-            assert read_to_the_end(connection) == b""
+            assert read_until_closed(connection) == b""
 
     assert web.request("GET", "/health/live").ok
     assert "priority event" not in web.output()
 
 
-def test_a_complete_response_that_is_not_read_is_cut_off_too(web: WebProcess, sql: Sql) -> None:
-    sql("INSERT INTO todos (description) SELECT repeat('x', 500) FROM generate_series(1, 1000)")
+def test_a_client_that_does_not_read_a_complete_response_is_disconnected(
+    web: WebProcess, sql: Sql
+) -> None:
+    sql(insert_todos(1000, IDENTICAL))
     with client(web) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.sendall(b"GET /api/todos?limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n")
-        cut_off = "Cut off a client that did not read its answer: 127.0.0.1"
-        wait_until(lambda: cut_off in web.output(), seconds=10)
+        wait_until(lambda: f"{READ_TIMEOUT}: 127.0.0.1" in web.output(), seconds=10)
 
 
 def test_a_client_that_resets_the_connection_causes_no_error(web: WebProcess, sql: Sql) -> None:
-    sql("INSERT INTO todos (description) SELECT repeat('x', 500) FROM generate_series(1, 1000)")
-    (worker,) = psutil.Process(web.process.pid).children()
+    sql(insert_todos(1000, IDENTICAL))
+    (worker,) = web.workers()
     before = worker.num_fds()
     for _ in range(3):
         with client(web) as connection:
@@ -422,32 +430,32 @@ def test_a_client_that_resets_the_connection_causes_no_error(web: WebProcess, sq
     assert "ERROR" not in web.output()
 
 
-def test_what_follows_the_last_request_is_not_even_refused(web: WebProcess) -> None:
-    (worker,) = psutil.Process(web.process.pid).children()
+def test_a_partial_request_after_the_last_one_is_not_logged(web: WebProcess) -> None:
+    (worker,) = web.workers()
     before = worker.num_fds()
     with client(web, CLOSE + b"GET / HT") as connection:
-        assert answer(connection)[0] == 200
-        assert read_to_the_end(connection) == b""
-        # Until the server waits no longer for the client to close.
+        assert read_response(connection)[0] == 200
+        assert read_until_closed(connection) == b""
+        # Wait until the lingering close has ended.
         wait_until(lambda: worker.num_fds() <= before)
 
     assert "INFO - - 408" not in web.output()
 
 
-def test_long_names_of_fields_are_not_kept(web: WebProcess) -> None:
-    (worker,) = psutil.Process(web.process.pid).children()
+def test_long_field_names_are_not_cached(web: WebProcess) -> None:
+    (worker,) = web.workers()
     assert web.request("GET", "/health/live").ok
     before = worker.memory_full_info().uss
     for number in range(500):
         field = b"x%d" % number + b"y" * 20_000 + b": z\r\n"
         with client(web, LIVE.replace(b"Host", field + b"Host")) as connection:
-            assert answer(connection)[0] == 200
+            assert read_response(connection)[0] == 200
 
     assert worker.memory_full_info().uss - before < 5 * 2**20
 
 
 def accepts(web: WebProcess) -> bool:
-    """Say whether a worker still accepts connections."""
+    """Return whether a worker still accepts connections."""
     with client(web, LIVE) as connection:
         connection.settimeout(0.5)
         try:
@@ -456,7 +464,7 @@ def accepts(web: WebProcess) -> bool:
             return False
 
 
-def test_on_sigterm_a_kept_connection_ends_with_its_response(database: str, sql: Sql) -> None:
+def test_sigterm_closes_a_keep_alive_connection_after_its_response(database: str, sql: Sql) -> None:
     sql("INSERT INTO todos (description) VALUES ('x')")
     with serving(DATABASE_URL=database) as web, closing(psycopg2.connect(database)) as other:
         other.cursor().execute("SELECT * FROM todos FOR UPDATE")
@@ -465,16 +473,16 @@ def test_on_sigterm_a_kept_connection_ends_with_its_response(database: str, sql:
             web.process.terminate()
             wait_until(lambda: not accepts(web))
             other.close()
-            received = read_to_the_end(connection)
+            received = read_until_closed(connection)
         assert received.startswith(b"HTTP/1.1 204 ")
         assert b"\r\nConnection: close\r\n" in received
-        # An idle connection may otherwise stay open for longer.
+        # Shorter than the keep-alive timeout of an idle connection.
         assert web.process.wait(timeout=10) == 0
     sql("TRUNCATE todos RESTART IDENTITY")
 
 
-def test_clients_that_vanish_leave_nothing_behind(web: WebProcess) -> None:
-    (worker,) = psutil.Process(web.process.pid).children()
+def test_disconnected_clients_leak_no_file_descriptors(web: WebProcess) -> None:
+    (worker,) = web.workers()
     before = worker.num_fds()
     for data in (b"", b"GET /", LIVE, LIVE * 50, POST + b"Content-Length: 9\r\n\r\n"):
         with suppress(OSError), client(web, data):

@@ -1,4 +1,4 @@
-"""What an operator and a client can rely on, whatever happens to the process."""
+"""Life cycle of the web process: start-up checks, durability, concurrency, graceful shutdown."""
 
 import signal
 import socket
@@ -15,22 +15,16 @@ from flask import Flask
 
 from dev.postgres import Postgres
 from tests.database.test_migrations import HEAD
+from tests.support.types import Sql
 from tests.support.waiting import wait_until
-from tests.support.web import PROCFILE, WebProcess, run, serving, started
-
-
-def create(web: WebProcess, description: str = "Buy groceries") -> int:
-    """Create a todo on a connection of its own and return its id."""
-    response = web.request("POST", "/api/todos", json={"description": description})
-    assert response.status_code == 201, response.text
-    return response.json()["id"]
+from tests.support.web import ECHO, PROCFILE, WebProcess, run, serving, started
 
 
 def descriptions(web: WebProcess) -> list[str]:
     return [todo["description"] for todo in web.request("GET", "/api/todos").json()]
 
 
-# Starting
+# Start-up
 
 
 def test_the_two_commands_of_the_procfile_run_the_service(empty_database: str) -> None:
@@ -39,7 +33,7 @@ def test_the_two_commands_of_the_procfile_run_the_service(empty_database: str) -
     assert release.returncode == 0, release.stderr
 
     with serving(DATABASE_URL=empty_database) as web:
-        create(web)
+        web.create_todo()
         assert descriptions(web) == ["Buy groceries"]
         assert web.request("GET", "/health").json() == {"status": "healthy"}
         assert web.terminate() == 0
@@ -47,24 +41,24 @@ def test_the_two_commands_of_the_procfile_run_the_service(empty_database: str) -
 
 @pytest.mark.parametrize("process_type", ["release", "web"])
 @pytest.mark.parametrize(
-    ("url", "fault"),
+    ("url", "error"),
     [
         ({}, "DATABASE_URL is not set"),
         ({"DATABASE_URL": "postgres://ann:s3cret@db:port/todos"}, "DATABASE_URL is malformed"),
     ],
 )
-def test_a_wrong_setting_ends_each_command_with_one_line_that_names_it(
-    process_type: str, url: dict[str, str], fault: str
+def test_an_invalid_setting_is_a_one_line_error_that_names_it(
+    process_type: str, url: dict[str, str], error: str
 ) -> None:
     result = run(process_type, **url)
 
     assert result.returncode == 1
     (line,) = (result.stdout + result.stderr).splitlines()
-    assert line.startswith(f"Configuration error: {fault}")
+    assert line.startswith(f"Configuration error: {error}")
     assert "s3cret" not in line
 
 
-def test_without_a_database_it_does_not_start_and_says_which_and_why() -> None:
+def test_an_unreachable_database_prevents_start_up() -> None:
     result = run("web", DATABASE_URL="postgres://ann:s3cret@127.0.0.1:1/todos")
 
     assert result.returncode == 1
@@ -76,9 +70,9 @@ def test_without_a_database_it_does_not_start_and_says_which_and_why() -> None:
     assert "Listening" not in result.stdout
 
 
-def test_with_a_database_that_never_answers_it_does_not_start() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        place = f"127.0.0.1:{silent.getsockname()[1]}/todos"
+def test_an_unresponsive_database_prevents_start_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unresponsive:
+        place = f"127.0.0.1:{unresponsive.getsockname()[1]}/todos"
         result = run("web", DATABASE_URL=f"postgres://ann:s3cret@{place}")
 
     assert result.returncode == 1
@@ -87,7 +81,7 @@ def test_with_a_database_that_never_answers_it_does_not_start() -> None:
 
 
 @pytest.mark.parametrize("revision", [None, "001"])
-def test_with_an_older_schema_it_does_not_start_and_says_what_to_do(
+def test_an_older_schema_prevents_start_up(
     empty_database: str, make_app: Callable[..., Flask], revision: str | None
 ) -> None:
     if revision:
@@ -104,9 +98,7 @@ def test_with_an_older_schema_it_does_not_start_and_says_what_to_do(
     assert "Listening" not in result.stdout
 
 
-def test_with_a_newer_schema_it_does_not_start_and_says_what_to_do(
-    database: str, sql: Callable[[str], list[tuple]]
-) -> None:
+def test_a_newer_schema_prevents_start_up(database: str, sql: Sql) -> None:
     sql("UPDATE alembic_version SET version_num = '999'")
 
     line = run("web", DATABASE_URL=database).stderr
@@ -114,7 +106,7 @@ def test_with_a_newer_schema_it_does_not_start_and_says_what_to_do(
     assert f"is at revision 999, the code at {HEAD}. Deploy the code that has this revision" in line
 
 
-def test_with_a_database_that_cannot_keep_every_character_it_does_not_start(
+def test_a_database_with_an_encoding_other_than_utf8_prevents_start_up(
     postgres: Postgres,
 ) -> None:
     postgres.execute(
@@ -128,7 +120,7 @@ def test_with_a_database_that_cannot_keep_every_character_it_does_not_start(
     assert "is encoded in LATIN1" in line
 
 
-def test_with_a_role_that_may_not_look_it_does_not_start_and_says_so(
+def test_a_role_without_privileges_prevents_start_up(
     database: str, as_guest: Callable[[str], str]
 ) -> None:
     result = run("web", DATABASE_URL=as_guest(database))
@@ -137,7 +129,7 @@ def test_with_a_role_that_may_not_look_it_does_not_start_and_says_so(
     assert "permission denied for table alembic_version" in line
 
 
-def test_it_waits_for_a_database_that_is_about_to_come(tmp_path: Path) -> None:
+def test_start_up_waits_for_a_database_that_is_still_starting(tmp_path: Path) -> None:
     with Postgres(tmp_path / "postgres").running() as postgres:
         url = postgres.create_database("todos")
         assert run("release", DATABASE_URL=url).returncode == 0
@@ -148,9 +140,7 @@ def test_it_waits_for_a_database_that_is_about_to_come(tmp_path: Path) -> None:
             wait_until(web.serves)
 
 
-def test_no_connection_is_opened_before_the_fork_and_shared_after_it(
-    web: WebProcess, sql: Callable[[str], list[tuple]]
-) -> None:
+def test_no_database_connection_is_inherited_across_the_fork(web: WebProcess, sql: Sql) -> None:
     ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'todoapp'"
     assert sql(f"{ours} AND datname = current_database()") == [(0,)]
 
@@ -162,44 +152,44 @@ def test_the_application_is_loaded_once_for_all_workers(database: str) -> None:
         assert web.output().count("The application is loaded.") == 1
 
 
-def test_it_leaves_nothing_in_the_home_directory(database: str, tmp_path: Path) -> None:
+def test_the_process_creates_no_files_in_the_home_directory(database: str, tmp_path: Path) -> None:
     with serving(DATABASE_URL=database, HOME=str(tmp_path)) as web:
         web.terminate()
 
     assert list(tmp_path.iterdir()) == []
 
 
-# Keeping
+# Durability and concurrency
 
 
-def test_todos_outlive_a_restart_of_the_process(database: str) -> None:
+def test_todos_survive_a_restart(database: str) -> None:
     with serving(DATABASE_URL=database) as web:
-        todo_id = create(web)
+        todo_id = web.create_todo()
     with serving(DATABASE_URL=database) as web:
         assert web.request("GET", f"/api/todos/{todo_id}").ok
 
 
-def test_what_was_acknowledged_outlives_a_kill_of_the_process(database: str) -> None:
+def test_acknowledged_writes_survive_sigkill(database: str) -> None:
     with serving(DATABASE_URL=database) as web:
-        todo_id = create(web)
-        family = psutil.Process(web.process.pid).children()
+        todo_id = web.create_todo()
+        workers = web.workers()
         web.process.kill()
         web.process.wait()
-        psutil.wait_procs(family)  # a worker whose master is gone ends by itself
+        psutil.wait_procs(workers)  # workers exit once their master is gone
     with serving(DATABASE_URL=database) as web:
         assert web.request("GET", f"/api/todos/{todo_id}").ok
 
 
-def test_200_concurrent_creations_are_200_todos(web: WebProcess) -> None:
+def test_200_concurrent_requests_create_200_todos(web: WebProcess) -> None:
     with ThreadPoolExecutor(max_workers=50) as clients:
-        ids = list(clients.map(lambda number: create(web, f"todo {number}"), range(200)))
+        ids = list(clients.map(lambda number: web.create_todo(f"todo {number}"), range(200)))
 
     assert sorted(ids) == list(range(1, 201))
     assert sorted(descriptions(web)) == sorted(f"todo {number}" for number in range(200))
 
 
-def test_concurrent_changes_of_different_fields_all_survive(web: WebProcess) -> None:
-    ids = [create(web) for _ in range(20)]
+def test_concurrent_changes_of_different_fields_are_all_applied(web: WebProcess) -> None:
+    ids = [web.create_todo() for _ in range(20)]
     changes = [
         (todo_id, change)
         for todo_id in ids
@@ -207,62 +197,60 @@ def test_concurrent_changes_of_different_fields_all_survive(web: WebProcess) -> 
     ]
 
     with ThreadPoolExecutor(max_workers=20) as clients:
-        answers = list(
+        responses = list(
             clients.map(
                 lambda change: web.request("PATCH", f"/api/todos/{change[0]}", json=change[1]),
                 changes,
             )
         )
 
-    assert {answer.status_code for answer in answers} == {200}
+    assert {response.status_code for response in responses} == {200}
     todos = web.request("GET", "/api/todos").json()
     assert {(todo["description"], todo["completed"]) for todo in todos} == {("Buy milk", True)}
-    assert len({answer.json()["updated_at"] for answer in answers}) == len(answers)
+    assert len({response.json()["updated_at"] for response in responses}) == len(responses)
 
 
-def test_what_one_worker_wrote_every_worker_sees_at_once(web: WebProcess) -> None:
+def test_a_write_is_visible_to_all_workers_at_once(web: WebProcess) -> None:
     for _ in range(20):
-        path = f"/api/todos/{create(web)}"
+        path = f"/api/todos/{web.create_todo()}"
         assert {web.request("GET", path).status_code for _ in range(5)} == {200}
         web.request("DELETE", path)
         assert {web.request("GET", path).status_code for _ in range(5)} == {404}
 
 
-# Stopping
+# Graceful shutdown
 
 
-def test_on_sigterm_a_request_under_way_is_finished(
-    web: WebProcess, database: str, sql: Callable[[str], list[tuple]]
+def test_sigterm_lets_a_request_in_progress_finish(
+    web: WebProcess, database: str, sql: Sql
 ) -> None:
-    path = f"/api/todos/{create(web)}"
+    path = f"/api/todos/{web.create_todo()}"
     with ThreadPoolExecutor() as clients:
         with psycopg2.connect(database) as other:
             other.cursor().execute("SELECT * FROM todos FOR UPDATE")
-            under_way = clients.submit(web.request, "PATCH", path, json={"completed": True})
+            in_progress = clients.submit(web.request, "PATCH", path, json={"completed": True})
             wait_until(lambda: sql("SELECT 1 FROM pg_locks WHERE NOT granted"))
             web.process.send_signal(signal.SIGTERM)
             wait_until(lambda: "Handling signal: term" in web.output())
         other.close()
 
-        assert under_way.result().json()["completed"] is True
+        assert in_progress.result().json()["completed"] is True
     assert web.process.wait(timeout=30) == 0
 
 
-def test_a_worker_that_is_just_being_born_hears_that_it_has_to_stop(database: str) -> None:
-    command = "gunicorn --config tests/support/slow_birth.py wsgi:app"
+def test_a_worker_that_is_still_starting_handles_sigterm(database: str) -> None:
+    command = "gunicorn --config tests/support/slow_fork.py wsgi:app"
     with started(command, DATABASE_URL=database, WEB_CONCURRENCY="1") as web:
         wait_until(lambda: "forked" in web.output())
         web.process.send_signal(signal.SIGTERM)
-        # It would be killed after the 20 seconds that a request may take to be finished.
+        # If the signal were lost, the worker would be killed after graceful_timeout, 20 seconds.
         assert web.process.wait(timeout=15) == 0
 
 
-def test_on_sigterm_under_load_nothing_that_was_acknowledged_is_lost(
-    web: WebProcess, sql: Callable[[str], list[tuple]]
-) -> None:
+def test_sigterm_under_load_loses_no_acknowledged_write(web: WebProcess, sql: Sql) -> None:
     acknowledged: list[int] = []
 
-    def create_until_it_ends() -> None:
+    def create_until_disconnected() -> None:
         with requests.Session() as session:
             while True:
                 try:
@@ -275,7 +263,7 @@ def test_on_sigterm_under_load_nothing_that_was_acknowledged_is_lost(
                 acknowledged.append(response.json()["id"])
 
     with ThreadPoolExecutor(max_workers=8) as clients:
-        loads = [clients.submit(create_until_it_ends) for _ in range(8)]
+        loads = [clients.submit(create_until_disconnected) for _ in range(8)]
         wait_until(lambda: len(acknowledged) > 100)
         assert web.terminate() == 0
         for load in loads:
@@ -286,27 +274,26 @@ def test_on_sigterm_under_load_nothing_that_was_acknowledged_is_lost(
     assert len(kept) - len(acknowledged) <= 8
 
 
-# Logs and proxies: more of the logs is in test_logs.py
+# Logs (see also test_logs.py) and proxies
 
 
-def test_log_sql_shows_the_statements_and_not_what_people_wrote(database: str) -> None:
+def test_log_sql_logs_statements_without_their_parameters(database: str) -> None:
     with serving(DATABASE_URL=database, LOG_SQL="1") as web:
-        create(web, "my secret")
+        web.create_todo("my secret")
         web.terminate()
 
         assert "INSERT INTO todos" in web.output()
         assert "my secret" not in web.output()
 
 
-def test_a_higher_log_level_keeps_requests_out_of_the_log(database: str) -> None:
+def test_a_higher_log_level_disables_the_access_log(database: str) -> None:
     with serving(DATABASE_URL=database, LOG_LEVEL="warning") as web:
-        create(web)
+        web.create_todo()
         web.terminate()
 
         assert web.output() == ""
 
 
-ECHO = "gunicorn tests.support.echo:app"
 FORWARDED = {
     "X-Forwarded-For": "203.0.113.9, 198.51.100.7",
     "X-Forwarded-Proto": "https",
@@ -324,10 +311,10 @@ FORWARDED = {
         ),
     ],
 )
-def test_the_headers_of_a_proxy_are_believed_only_where_one_is_configured(
+def test_forwarded_headers_are_trusted_only_with_trusted_proxies(
     database: str, trusted: str, seen: dict[str, str]
 ) -> None:
-    # On an address of IPv4 alone, gunicorn by itself would believe a proxy on 127.0.0.1.
+    # On an IPv4-only address, gunicorn by default trusts a proxy on 127.0.0.1.
     command = f"{ECHO} --bind 127.0.0.1:{{port}}"
     with serving(command, DATABASE_URL=database, TRUSTED_PROXIES=trusted) as web:
         client = web.request("GET", "/echo", headers=FORWARDED).json()

@@ -1,14 +1,14 @@
-"""What the worker makes of any WSGI application, a faulty one included."""
+"""The worker with other WSGI applications, including faulty ones."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.raw import client, read_to_the_end
+from tests.support.raw import client, read_until_closed
 from tests.support.web import WebProcess, serving
 
 COMMAND = (
-    "gunicorn --config python:tests.support.plain --worker-class server.worker.Worker"
+    "gunicorn --config python:tests.support.empty_config --worker-class server.worker.Worker"
     " --threads 1 --bind 127.0.0.1:{port} tests.support.apps:app"
 )
 
@@ -20,22 +20,22 @@ def web() -> Iterator[WebProcess]:
 
 
 def exchange(web: WebProcess, method: str, path: str, version: str = "1.1") -> tuple[bytes, bytes]:
-    """Send a request and another one; return the first response's head, and all that follows."""
+    """Pipeline two requests; return the header of the first response, and all that follows."""
     second = f"GET /body HTTP/{version}\r\nHost: x\r\nConnection: close\r\n\r\n"
     first = f"{method} {path} HTTP/{version}\r\nHost: x\r\n\r\n"
     with client(web, (first + second).encode()) as connection:
-        head, _, rest = read_to_the_end(connection).partition(b"\r\n\r\n")
+        head, _, rest = read_until_closed(connection).partition(b"\r\n\r\n")
     return head, rest
 
 
-def test_a_response_shorter_than_its_length_ends_the_connection(web: WebProcess) -> None:
+def test_a_response_shorter_than_its_content_length_closes_the_connection(web: WebProcess) -> None:
     head, rest = exchange(web, "GET", "/too-short")
 
     assert (b"Content-Length: 9" in head, rest) == (True, b"short")
     assert "shorter than its Content-Length" in web.output()
 
 
-def test_a_response_longer_than_its_length_is_not_sent(web: WebProcess) -> None:
+def test_a_response_longer_than_its_content_length_is_not_sent(web: WebProcess) -> None:
     _, rest = exchange(web, "GET", "/too-long")
 
     assert b"long" not in rest
@@ -50,21 +50,21 @@ def test_an_error_before_the_response_is_a_500(web: WebProcess) -> None:
     assert "ZeroDivisionError" in web.output()
 
 
-def test_an_error_within_a_response_leaves_it_incomplete(web: WebProcess) -> None:
+def test_an_error_during_a_response_leaves_it_incomplete(web: WebProcess) -> None:
     head, rest = exchange(web, "GET", "/raises-later")
 
     assert b"Transfer-Encoding: chunked" in head
     assert rest == b"9\r\nbeginning\r\n"
 
 
-def test_head_has_no_body_whatever_the_application_returns(web: WebProcess) -> None:
+def test_a_response_to_head_has_no_body(web: WebProcess) -> None:
     head, rest = exchange(web, "HEAD", "/body")
 
     assert b"Content-Length: 4" in head
     assert rest.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-def test_a_response_without_parts_is_complete(web: WebProcess) -> None:
+def test_an_empty_iterable_is_a_complete_response(web: WebProcess) -> None:
     _, rest = exchange(web, "GET", "/empty")
 
     assert rest.startswith(b"0\r\n\r\nHTTP/1.1 200 OK\r\n")

@@ -1,1 +1,1 @@
-"""Helpers: they start processes, send raw requests, and wait."""
+"""Test helpers: start processes, send raw requests, generate load, wait for conditions."""

@@ -1,4 +1,4 @@
-"""WSGI applications that break the rules, for the worker to contain."""
+"""WSGI applications that violate PEP 3333 or raise errors."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -7,7 +7,7 @@ Start = Callable[..., Any]
 
 
 def app(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
-    """Do what the path names."""
+    """Dispatch to the case that the path names."""
     if environ["server.refusal"]:
         start_response(f"{environ['server.refusal'][0].value} Refused", [("Content-Length", "0")])
         return []

@@ -1,4 +1,4 @@
-"""A PostgreSQL that is reached over TCP, as in production, and keeps what it has acknowledged."""
+"""PostgreSQL servers for fault tests: over TCP and with durable commits, as in production."""
 
 import os
 import shutil
@@ -14,26 +14,26 @@ from tests.support.web import free_port, run
 
 
 class Server(Postgres):
-    """A server with the database `todos`, on a port of its own."""
+    """PostgreSQL server with the database `todos`, on a free port."""
 
     def __init__(self, directory: Path, **settings: str) -> None:
-        """Describe it; without "data" in `directory`, `start()` makes it empty."""
+        """Configure the server; `start()` initialises an empty one if `directory` has no data."""
         self.port = free_port()
         super().__init__(
             directory, {"listen_addresses": "127.0.0.1", "port": str(self.port), **settings}
         )
 
     def url(self, database: str) -> str:
-        """Return the address for an administrator: the socket, which no faulty network cuts off."""
+        """Return the superuser's URL: a Unix socket, so that network faults do not affect it."""
         return f"postgresql://postgres@/{database}?host={self.socket_directory}&port={self.port}"
 
     @property
     def address(self) -> str:
-        """The address for DATABASE_URL."""
+        """Value for DATABASE_URL."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/todos"
 
     def make_standby(self, directory: Path) -> "Server":
-        """Copy this running server, and return the copy, which follows it once it is started."""
+        """Return a streaming-replication standby of this running server, not started yet."""
         standby = Server(directory)
         directory.mkdir()
         if os.geteuid() == 0:
@@ -50,19 +50,19 @@ class Server(Postgres):
         return standby
 
     def promote(self) -> None:
-        """Make a standby a primary, and return once it is one."""
+        """Promote this standby to primary, and wait until it is one."""
         promoted = self._pg_ctl("promote")
         assert promoted.returncode == 0, promoted.stderr
 
     def terminate_connections(self) -> None:
-        """End every connection of the service, as an administrator does."""
+        """Terminate every connection of the service (pg_terminate_backend)."""
         self.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'todos'"
             " AND pid <> pg_backend_pid()"
         )
 
     def move_to_disk(self, directory: Path) -> None:
-        """Keep the database `todos` in a directory, which may be on another disk."""
+        """Move the database `todos` to a tablespace in `directory`."""
         tablespace = directory / "todos"
         tablespace.mkdir()
         owner = self.data.stat()
@@ -72,9 +72,9 @@ class Server(Postgres):
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Keep every process of the server from running (SIGSTOP)."""
+        """Suspend every process of the server (SIGSTOP)."""
         postmaster = psutil.Process(self.pid())
-        # First the one that would make more of them.
+        # The postmaster first, because it forks the others.
         postmaster.send_signal(signal.SIGSTOP)
         processes = [*postmaster.children(), postmaster]
         try:
@@ -87,7 +87,7 @@ class Server(Postgres):
 
 
 def make_migrated(directory: Path) -> Path:
-    """Make a stopped server whose database `todos` is migrated, and return where its data is."""
+    """Create a server, migrate its database `todos`, stop it; return its data directory."""
     with Server(directory).running() as server:
         server.create_database("todos")
         release = run("release", DATABASE_URL=server.address)
@@ -97,7 +97,7 @@ def make_migrated(directory: Path) -> Path:
 
 @contextmanager
 def running(directory: Path, migrated: Path, **settings: str) -> Iterator[Server]:
-    """Start a server with a copy of the data of `make_migrated()`, and stop it in the end."""
+    """Run a server on a copy of the data directory from `make_migrated()`."""
     server = Server(directory, **settings)
     directory.mkdir(exist_ok=True)
     copy(migrated, server.data)
@@ -106,7 +106,7 @@ def running(directory: Path, migrated: Path, **settings: str) -> Iterator[Server
 
 
 def copy(data: Path, to: Path) -> None:
-    """Copy the data of a server that is stopped. Its processes own it, whoever we are."""
+    """Copy the data directory of a stopped server, ownership included."""
     shutil.copytree(data, to, symlinks=True)
     owner = data.stat()
     for path in (to, *to.rglob("*")):

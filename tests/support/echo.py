@@ -1,4 +1,4 @@
-"""Our application with two more paths: how the service sees its client, and a fault of ours."""
+"""The application with two more routes: echo the client's address, and raise an error."""
 
 from typing import NoReturn
 
@@ -11,11 +11,11 @@ print("The application is loaded.", flush=True)
 
 @app.get("/echo")
 def echo() -> Response:
-    # On a socket for IPv6 and IPv4, an IPv4 address looks like ::ffff:127.0.0.1 (RFC 4291).
+    # A dual-stack socket reports IPv4-mapped addresses such as ::ffff:127.0.0.1 (RFC 4291).
     address = str(request.remote_addr).removeprefix("::ffff:")
     return jsonify(address=address, scheme=request.scheme, host=request.host)
 
 
 @app.get("/fail/<rest>")
 def fail(rest: str) -> NoReturn:
-    raise ZeroDivisionError("a fault of ours")
+    raise ZeroDivisionError("deliberate error")

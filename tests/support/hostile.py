@@ -1,4 +1,4 @@
-"""Requests of every wrong kind, as hypothesis makes them: bytes to be sent to the web process."""
+"""Hypothesis strategies for invalid and hostile requests, as raw bytes."""
 
 import json
 import re
@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 REPEATED = re.compile(rb"(.{1,12}?)\1{20,}", re.DOTALL)
 
 
-class Request(bytes):
-    """Bytes to send. As text they are short, as long as they repeat themselves."""
+class RawRequest(bytes):
+    """Raw request with a short repr."""
 
     def __repr__(self) -> str:
-        """Return them with a number in the place of what is repeated."""
+        """Abbreviate repeated sequences as {sequence*count}."""
         return repr(
             REPEATED.sub(lambda run: b"{%b*%d}" % (run[1], len(run[0]) // len(run[1])), self)
         )
 
 
-HEAD = b"Host: todos.example\r\n"
-JSON = HEAD + b"Content-Type: application/json\r\n"
+HOST = b"Host: todos.example\r\n"
+JSON = HOST + b"Content-Type: application/json\r\n"
 BODY = b'{"description":"x"}'
 
 METHODS = st.sampled_from(
@@ -32,8 +32,8 @@ METHODS = st.sampled_from(
     ]
 ) | st.from_regex(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,30}", fullmatch=True)
 
-# What stands for bytes in an address: percent-encoded, as they are, or wrongly encoded.
-ODD = st.sampled_from(
+# Unusual parts of a URL: percent-encoded, raw, or wrongly encoded.
+UNUSUAL = st.sampled_from(
     [
         *(b"%00", b"%ff", b"%c3%28", b"%ed%a0%80", b"%d9%a1", b"%0d%0aX:%20y", b"%2e%2e", b"%2f"),
         *(b"%", b"%z", b"%zz", b"%u0041", b"\xff", b"\xc3\xa9", b"\x00", b"\x7f", b"..", b";a=b"),
@@ -44,10 +44,10 @@ ENCODED = st.binary(max_size=30).map(lambda raw: quote(raw).encode())
 NUMBERS = st.integers(-(10**25), 10**25) | st.sampled_from(
     [0, 1, 2, 3, 2**31 - 1, 2**31, 2**63, 10**400]
 )
-# Python refuses to read, and to write, more than 4300.
+# Python refuses to convert more than 4,300 digits.
 TOO_MANY_DIGITS = b"9" * 5000
 DIGITS = NUMBERS.map(b"%d".__mod__) | st.just(TOO_MANY_DIGITS)
-PARTS = ODD | ENCODED | DIGITS
+PARTS = UNUSUAL | ENCODED | DIGITS
 PATHS = st.one_of(
     st.sampled_from([b"/api/todos", b"/api/todos/", b"/health", b"/health/live", b"/"]),
     st.sampled_from(
@@ -65,7 +65,7 @@ VALUES = PARTS | st.sampled_from(
     [b"completed", b"incomplete", b"description", b"updated_at", b"desc", b"true", b"", b"5"]
 )
 QUERIES = st.lists(
-    st.builds(lambda name, value: name + b"=" + value, PARAMETERS | PARTS, VALUES) | ODD,
+    st.builds(lambda name, value: name + b"=" + value, PARAMETERS | PARTS, VALUES) | UNUSUAL,
     max_size=5,
 ).map(b"&".join)
 TARGETS = st.builds(
@@ -111,13 +111,13 @@ FIELDS = st.sampled_from(["description", "description", "completed", "id", "crea
 
 
 def _object(members: list[tuple[str, object]]) -> str:
-    """Return a JSON object by hand, so that a key may be there twice."""
+    """Serialise a JSON object that may contain duplicate keys."""
     pairs = (f"{json.dumps(name)}:{json.dumps(value)}" for name, value in members)
     return "{" + ",".join(pairs) + "}"
 
 
 OBJECTS = st.lists(st.tuples(FIELDS, TEXTS | st.booleans() | ANYTHING), max_size=4).map(_object)
-# As deep as the bound on a body allows.
+# As deep as the maximum body size allows.
 DEEP = st.sampled_from(["[", '{"description":', '{"x":[']).map(
     lambda part: part * (60_000 // len(part))
 )
@@ -139,13 +139,13 @@ BODIES = st.one_of(
 
 def _request(
     method: str, target: bytes, headers: list[bytes], body: bytes, json_type: bool
-) -> Request:
+) -> RawRequest:
     lines = [method.encode() + b" " + target + b" HTTP/1.1", *headers]
     if json_type:
         lines.append(b"Content-Type: application/json")
     if body:
         lines.append(b"Content-Length: %d" % len(body))
-    return Request(b"\r\n".join([*lines, b"", body]))
+    return RawRequest(b"\r\n".join([*lines, b"", body]))
 
 
 PLAIN = [b"Host: todos.example"]
@@ -157,7 +157,7 @@ ANY = st.builds(
     BODIES | st.just(b""),
     st.booleans(),
 )
-# Those that come further than most.
+# Writes and reads of todos, which get past routing more often than arbitrary requests do.
 WRITES = st.builds(
     _request,
     st.just("POST") | st.just("PATCH"),
@@ -176,8 +176,8 @@ READS = st.builds(
     st.just(b""),
     st.just(value=False),
 )
-WILD = ANY | WRITES | READS
-"""A request as HTTP has it, or nearly, that says wrong things."""
+INVALID = ANY | WRITES | READS
+"""Mostly well-formed HTTP requests with invalid methods, targets, fields and bodies."""
 
 LENGTHS = st.one_of(
     st.sampled_from([b"0", b"5", b"19", b"20", b"999", b"65537", b"-1", b"+5", b"0x5", b"5 5"]),
@@ -257,10 +257,10 @@ NOT_HTTP = st.sampled_from(
 )
 VALID = st.sampled_from(
     [
-        b"GET /health/live HTTP/1.1\r\n" + HEAD + b"\r\n",
-        b"GET /api/todos?limit=2 HTTP/1.1\r\n" + HEAD + b"\r\n",
+        b"GET /health/live HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"GET /api/todos?limit=2 HTTP/1.1\r\n" + HOST + b"\r\n",
         b"GET /api/todos/1 HTTP/1.0\r\n\r\n",
-        b"DELETE /api/todos/2 HTTP/1.1\r\n" + HEAD + b'If-Match: "x"\r\n\r\n',
+        b"DELETE /api/todos/2 HTTP/1.1\r\n" + HOST + b'If-Match: "x"\r\n\r\n',
         b"POST /api/todos HTTP/1.1\r\n" + JSON + b"Content-Length: 19\r\n\r\n" + BODY,
         b"PATCH /api/todos/1 HTTP/1.1\r\n" + JSON + b"Content-Length: 19\r\n\r\n" + BODY,
         b"POST /api/todos HTTP/1.1\r\n"
@@ -273,7 +273,7 @@ VALID = st.sampled_from(
 
 
 def damaged(requests: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-    """Return requests that are cut off, or have other bytes in the middle."""
+    """Return requests in which up to 150 bytes are deleted or replaced."""
     return st.builds(
         lambda request, start, length, other: request[:start] + other + request[start + length :],
         requests,
@@ -287,16 +287,16 @@ def damaged(requests: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
 DAMAGED = damaged(VALID)
 PIPELINES = st.lists(VALID | VALID | DAMAGED | FRAMED, min_size=2, max_size=4).map(b"".join)
 RAW = st.one_of(NOT_HTTP, FRAMED, FRAMED, DAMAGED, DAMAGED, PIPELINES, FLOODS, st.binary()).map(
-    Request
+    RawRequest
 )
-"""Bytes that need not be HTTP."""
+"""Arbitrary bytes: malformed HTTP, ambiguous framing, damaged requests, pipelines, floods."""
 
 
-# Pipelines. In each request X-Request-ID and the description have the same number, which
+# Pipelines. X-Request-ID and the description of a request have the same number, which
 # `numbered()` makes unique.
 
 TODO = b'{"description":"todo0000"}'
-"""26 bytes, sent as one part, or as chunks of 10 and 16."""
+"""26 bytes, sent with Content-Length, or in chunks of 10 and 16 bytes."""
 
 _LINES = b"X-Request-ID: todo0000\r\nHost: x\r\n"
 _READ = b" /health/live HTTP/1.1\r\n" + _LINES
@@ -304,12 +304,12 @@ _CREATE = b"POST /api/todos HTTP/1.1\r\n" + _LINES + b"Content-Type: application
 _SIZED = b"Content-Length: 26\r\n\r\n" + TODO
 _CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 _CHUNKS = b"a\r\n" + TODO[:10] + b"\r\n10\r\n" + TODO[10:] + b"\r\n0\r\n\r\n"
-_WAITS = _CREATE + b"Expect: 100-continue\r\n"
+_EXPECTS_CONTINUE = _CREATE + b"Expect: 100-continue\r\n"
 _UPGRADES = _CREATE + b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
-# In the body of another request, where it must not be executed.
-_HIDDEN = (_CREATE + _SIZED).replace(b"todo0", b"hide0")
-_CARRIES = b"Content-Length: %d\r\n\r\n" % len(_HIDDEN) + _HIDDEN
-_LAST_CHUNK_AS_DATA = b"%x\r\n\r\n0\r\n\r\n" % (len(_HIDDEN) + 7) + _HIDDEN + b"\r\n0\r\n\r\n"
+# Smuggled: a request in the body of another one, where it must not be executed.
+_SMUGGLED = (_CREATE + _SIZED).replace(b"todo0", b"hide0")
+_SMUGGLED_BODY = b"Content-Length: %d\r\n\r\n" % len(_SMUGGLED) + _SMUGGLED
+_LAST_CHUNK_AS_DATA = b"%x\r\n\r\n0\r\n\r\n" % (len(_SMUGGLED) + 7) + _SMUGGLED + b"\r\n0\r\n\r\n"
 
 READ = b"GET" + _READ + b"\r\n"
 CREATE = _CREATE + _SIZED
@@ -319,12 +319,12 @@ SEEDS = [
     b"DELETE /api/todos/0 HTTP/1.1\r\n" + _LINES + b"\r\n",
     b"CONNECT x:80 HTTP/1.1\r\n" + _LINES + b"\r\n",
     b"GET /health/live HTTP/1.0\r\n" + _LINES + b"Connection: keep-alive\r\n\r\n",
-    *(_WAITS + _SIZED, _WAITS + _CHUNKED + _CHUNKS),
+    *(_EXPECTS_CONTINUE + _SIZED, _EXPECTS_CONTINUE + _CHUNKED + _CHUNKS),
     *(_UPGRADES + _SIZED, _UPGRADES + _CHUNKED + _CHUNKS),
-    *(b"GET" + _READ + _CARRIES, b"DELETE" + _READ + _CARRIES),
+    *(b"GET" + _READ + _SMUGGLED_BODY, b"DELETE" + _READ + _SMUGGLED_BODY),
     _CREATE + _CHUNKED + _LAST_CHUNK_AS_DATA,
 ]
-"""Valid HTTP/1.1."""
+"""Valid HTTP/1.1 requests."""
 
 _METHODS = [
     *(b"get ", b"GET  ", b"GET\t", b" GET ", b"G\0T ", b"G\xffT ", b"G:T ", b"OST ", b"\n", b"\0"),
@@ -405,7 +405,7 @@ _TRAILERS = [
     *(b"X: y", b"X:", b"X: y\r\nZ: \xff", b"Host: y", b"Connection: close", b"Expect: x", b": y"),
     *(b"Connection: upgrade\r\nUpgrade: h2c", b"X-Request-ID: x", b"Content-Length: 26", b"X : y"),
     *(b"Transfer-Encoding: chunked", b"Transfer-Encoding: gzip", b"X", b" X: y", b"X: y\r\n z"),
-    *(b"X: \0", b"X: y\nZ: a", b"X: y\rZ: a", b"X\xff: y", _HIDDEN[:-30]),
+    *(b"X: \0", b"X: y\nZ: a", b"X: y\rZ: a", b"X\xff: y", _SMUGGLED[:-30]),
 ]
 REPLACEMENTS = {
     b"GET ": _METHODS,
@@ -422,7 +422,7 @@ REPLACEMENTS = {
     b"\n0\r\n\r": [b"\n" + last + b"\r" for last in _LAST_CHUNKS]
     + [b"\n0\r\n" + trailer + b"\r\n\r" for trailer in _TRAILERS],
 }
-"""By a part of a seed, what to send in its place."""
+"""Replacements for each part of a seed."""
 
 LINE_ENDS = [
     *(b"", b"\n", b"\r", b"\r\r\n", b"\r\n\n", b"\n\r", b"\r\n\r\n", b" \r\n", b"\r\n ", b"\0\r\n"),
@@ -430,7 +430,7 @@ LINE_ENDS = [
 
 
 def mutants(seed: bytes) -> Iterator[bytes]:
-    """Yield a seed with each of its parts, and the end of each of its lines, replaced."""
+    """Yield variants of a seed in which one part, or one line end, is replaced."""
     for part, others in REPLACEMENTS.items():
         if part in seed:
             yield from (seed.replace(part, other, 1) for other in others)
@@ -449,7 +449,7 @@ MUTATED = st.sampled_from(ALL_MUTANTS) | MUTATED_TWICE | damaged(st.sampled_from
 
 
 def numbered(requests: Iterable[bytes]) -> list[bytes]:
-    """Return the requests with a number of its own for each."""
+    """Give each request a unique number."""
     return [
         re.sub(rb"(todo|hide)0000", rb"\g<1>%04d" % number, request)
         for number, request in enumerate(requests, 1)

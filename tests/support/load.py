@@ -1,4 +1,4 @@
-"""Clients that create, read, patch and delete without pause, and write down every answer."""
+"""Load generator that records every outcome, to check that no acknowledged write is lost."""
 
 import random
 import threading
@@ -15,15 +15,15 @@ from dev.postgres import Postgres
 from tests.support.waiting import wait_until
 
 State = tuple[str, bool] | None
-"""The description of a todo, and whether it is completed; None where there is no such todo."""
+"""The description and the `completed` flag of a todo; None if the todo does not exist."""
 
 PAUSE_SECONDS = 0.02
-"""What a client waits after a failure: asking again at once would only take our own CPU."""
+"""Backoff after a failure: retrying at once would only use up the CPU that the service needs."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What became of one request. The instants are those of `time.monotonic()`."""
+class Outcome:
+    """Outcome of one request; times are those of `time.monotonic()`."""
 
     method: str
     status: int | None
@@ -33,104 +33,108 @@ class Answer:
     ended: float
 
     @property
-    def lost(self) -> bool:
-        """Whether the connection broke before there was an answer."""
+    def connection_lost(self) -> bool:
+        """Whether the connection was lost before a response arrived."""
         return self.status is None
 
     @property
     def failed(self) -> bool:
-        """Whether it is lost, or the service could not do its work."""
+        """Whether the connection was lost, or the response is a server error (5xx)."""
         return self.status is None or self.status >= 500
 
     @property
     def is_uncertain(self) -> bool:
-        """Whether the change may have been made all the same.
+        """Whether the change may have been made despite the failure.
 
-        A proxy that has lost the service says 502 or 504. The service itself says so in a 503
-        where the database fell silent after the statement was sent.
+        A proxy responds 502 or 504 if it loses the service. The service itself says so in its 503
+        if the database stops responding after the statement was sent.
         """
         return self.failed and (self.status != 503 or "may have been made" in self.detail)
 
     @property
     def seconds(self) -> float:
-        """How long the client waited."""
+        """Latency of the request."""
         return self.ended - self.started
 
 
 class Load:
-    """What clients were told, and so what the table must hold."""
+    """Recorded outcomes, and the state of the table that follows from them."""
 
-    def __init__(self, address: str, connect_anew: bool = False) -> None:
-        """Take the address of the service, and whether each request has its own connection."""
+    def __init__(self, address: str, reconnect: bool = False) -> None:
+        """Set the service's address, and whether to open a new connection for each request."""
         self.address = address
-        self.connect_anew = connect_anew
-        self.answers: list[Answer] = []
-        self.todos: dict[int, set[State]] = {}
-        self.perhaps_created: set[str] = set()
-        self.surprises: list[str] = []
-        self.ending = threading.Event()
+        self.reconnect = reconnect
+        self.outcomes: list[Outcome] = []
+        self.expected: dict[int, set[State]] = {}
+        self.possibly_created: set[str] = set()
+        self.unexpected_errors: list[str] = []
+        self.stopping = threading.Event()
 
-    # While it runs
+    # While the load runs
 
-    def wait_for(self, count: int, condition: Callable[[Answer], object] = lambda _: True) -> None:
-        """Return after `count` more answers of requests that begin from now on."""
+    def wait_for(self, count: int, condition: Callable[[Outcome], object] = lambda _: True) -> None:
+        """Wait for `count` matching outcomes of requests that start from now on."""
         now = time.monotonic()
         wait_until(
             lambda: (
-                self.surprises or sum(1 for answer in self.since(now) if condition(answer)) >= count
+                self.unexpected_errors
+                or sum(1 for outcome in self.outcomes_since(now) if condition(outcome)) >= count
             )
         )
 
     def wait_for_successes(self, count: int) -> None:
-        """Return after `count` more requests have succeeded.
+        """Wait for `count` more requests to succeed.
 
-        Use it where recovery is measured: during an outage a client fails some fifty times a
-        second, so a number of responses says nothing about whether the service is back.
+        Use this to measure recovery: during an outage each client fails about fifty times a
+        second, so a number of responses does not show whether the service has recovered.
         """
-        self.wait_for(count, lambda answer: not answer.failed)
+        self.wait_for(count, lambda outcome: not outcome.failed)
 
-    # Afterwards
+    # After the load has ended
 
-    def since(self, start: float, end: float | None = None) -> list[Answer]:
-        """Return what was answered to requests that began after `start` and ended before `end`."""
+    def outcomes_since(self, start: float, end: float | None = None) -> list[Outcome]:
+        """Return the outcomes of requests that started after `start` and ended before `end`."""
         return [
-            answer
-            for answer in self.answers.copy()
-            if answer.started >= start and (end is None or answer.ended <= end)
+            outcome
+            for outcome in self.outcomes.copy()
+            if outcome.started >= start and (end is None or outcome.ended <= end)
         ]
 
-    def recovery(self, since: float) -> float:
-        """Return how many seconds after `since` the service was whole again, to stay so.
+    def recovery_time(self, since: float) -> float:
+        """Return the seconds from `since` until the service had fully recovered.
 
-        That is when the last failure was answered, and a request of each kind succeeded.
+        That is after the last failure, and after a request of each method has succeeded.
         """
-        last_failure = max([answer.ended for answer in self.answers if answer.failed], default=0)
+        last_failure = max(
+            (outcome.ended for outcome in self.outcomes if outcome.failed), default=0
+        )
+        latest_first = sorted(
+            self.outcomes_since(since), key=lambda outcome: outcome.ended, reverse=True
+        )
         successes = {
-            answer.method: answer.ended
-            for answer in sorted(self.since(since), key=lambda answer: answer.ended, reverse=True)
-            if not answer.failed
+            outcome.method: outcome.ended for outcome in latest_first if not outcome.failed
         }
-        assert {"POST", "GET", "PATCH", "DELETE"} <= successes.keys(), "it did not recover"
+        assert {"POST", "GET", "PATCH", "DELETE"} <= successes.keys(), "no recovery"
         return max(last_failure, *successes.values(), since) - since
 
-    def longest_wait(self, start: float, end: float) -> float:
-        """Return the longest that any client waited between the two instants."""
+    def max_latency(self, start: float, end: float) -> float:
+        """Return the longest time that a client waited between `start` and `end`."""
         return max(
-            min(answer.ended, end) - max(answer.started, start)
-            for answer in self.answers
-            if answer.ended >= start and answer.started <= end
+            min(outcome.ended, end) - max(outcome.started, start)
+            for outcome in self.outcomes
+            if outcome.ended >= start and outcome.started <= end
         )
 
-    def assert_refused(self, start: float, end: float, within: float) -> None:
-        """Check that whatever was asked between the two instants is a proper 503, in time."""
-        answers = self.since(start, end)
-        assert answers, "nothing was asked meanwhile"
-        assert {(answer.status, answer.retry_after) for answer in answers} == {(503, "1")}
-        # Those count too that were under way already.
-        assert self.longest_wait(start, end) <= within
+    def assert_unavailable(self, start: float, end: float, within: float) -> None:
+        """Check that every request between `start` and `end` got a 503 within `within` seconds."""
+        outcomes = self.outcomes_since(start, end)
+        assert outcomes, "no requests between start and end"
+        assert {(outcome.status, outcome.retry_after) for outcome in outcomes} == {(503, "1")}
+        # Includes requests that were in progress at `start`.
+        assert self.max_latency(start, end) <= within
 
-    def assert_kept(self, postgres: Postgres) -> None:
-        """Check that the table holds exactly what was acknowledged."""
+    def assert_durable(self, postgres: Postgres) -> None:
+        """Check that the table contains exactly the acknowledged writes."""
         rows = {
             todo_id: (description, completed)
             for todo_id, description, completed in postgres.execute(
@@ -139,28 +143,28 @@ class Load:
         }
         wrong = {
             todo_id: (rows.get(todo_id), states)
-            for todo_id, states in self.todos.items()
+            for todo_id, states in self.expected.items()
             if rows.get(todo_id) not in states
         }
-        assert not wrong, f"(in the table, as it was answered): {wrong}"
-        others = [row[0] for todo_id, row in rows.items() if todo_id not in self.todos]
+        assert not wrong, f"(in the table, acknowledged): {wrong}"
+        others = [row[0] for todo_id, row in rows.items() if todo_id not in self.expected]
         assert sorted(others) == sorted(set(others)), "a todo was created twice"
-        assert set(others) <= self.perhaps_created, "a todo is there whose creation was refused"
+        assert set(others) <= self.possibly_created, "a todo exists whose creation was refused"
 
 
 class Client:
-    """One client. What it created it alone changes, so it knows how each todo must be."""
+    """Client that changes only the todos it has created, so their expected state is known."""
 
     def __init__(self, load: Load, name: str) -> None:
         self.load = load
         self.name = name
         self.count = 0
-        self.random = random.Random(name)  # noqa: S311  # nothing secret
+        self.random = random.Random(name)  # noqa: S311  # not security-relevant
         self.session = requests.Session()
-        self.mine: list[int] = []
+        self.own_todos: list[int] = []
 
     def run(self) -> None:
-        """Go on until the load ends."""
+        """Send requests until the load ends."""
         steps = (
             self.create,
             self.read,
@@ -171,35 +175,35 @@ class Client:
             self.delete,
         )
         for step in cycle(steps):
-            if self.load.ending.is_set():
+            if self.load.stopping.is_set():
                 return
             try:
                 step()
-            except Exception as error:  # noqa: BLE001  # told by load()
-                self.load.surprises.append(repr(error))
+            except Exception as error:  # noqa: BLE001  # reported by load()
+                self.load.unexpected_errors.append(repr(error))
                 return
 
     def create(self) -> None:
         self.count += 1
         description = f"{self.name}, number {self.count}"
-        answer, todo = self.ask("POST", "", 201, {"description": description})
+        outcome, todo = self.request("POST", "", 201, {"description": description})
         if todo:
-            self.load.todos[todo["id"]] = {(description, False)}
-            self.mine.append(todo["id"])
-        elif answer.is_uncertain:
-            self.load.perhaps_created.add(description)
+            self.load.expected[todo["id"]] = {(description, False)}
+            self.own_todos.append(todo["id"])
+        elif outcome.is_uncertain:
+            self.load.possibly_created.add(description)
 
     def read(self) -> None:
-        for todo_id in self.one_of_mine():
-            _, todo = self.ask("GET", f"/{todo_id}", 200)
+        for todo_id in self.random_own_todo():
+            _, todo = self.request("GET", f"/{todo_id}", 200)
             if todo:
-                (expected,) = self.load.todos[todo_id]
+                (expected,) = self.load.expected[todo_id]
                 assert (todo["description"], todo["completed"]) == expected
 
     def patch(self) -> None:
         self.count += 1
-        for todo_id in self.one_of_mine():
-            ((description, completed),) = self.load.todos[todo_id]
+        for todo_id in self.random_own_todo():
+            ((description, completed),) = self.load.expected[todo_id]
             change: dict[str, Any] = self.random.choice(
                 ({"completed": not completed}, {"description": f"{self.name}, {self.count}"})
             )
@@ -207,33 +211,33 @@ class Client:
                 change.get("description", description),
                 change.get("completed", completed),
             )
-            answer, _ = self.ask("PATCH", f"/{todo_id}", 200, change)
-            self.note(todo_id, answer, after)
+            outcome, _ = self.request("PATCH", f"/{todo_id}", 200, change)
+            self.record(todo_id, outcome, after)
 
     def delete(self) -> None:
-        for todo_id in self.one_of_mine():
-            answer, _ = self.ask("DELETE", f"/{todo_id}", 204)
-            self.note(todo_id, answer, None)
-            if not answer.failed:
-                self.mine.remove(todo_id)
-                self.ask("GET", f"/{todo_id}", 404)
+        for todo_id in self.random_own_todo():
+            outcome, _ = self.request("DELETE", f"/{todo_id}", 204)
+            self.record(todo_id, outcome, None)
+            if not outcome.failed:
+                self.own_todos.remove(todo_id)
+                self.request("GET", f"/{todo_id}", 404)
 
-    def one_of_mine(self) -> list[int]:
-        return self.random.sample(self.mine, 1) if self.mine else []
+    def random_own_todo(self) -> list[int]:
+        return self.random.sample(self.own_todos, 1) if self.own_todos else []
 
-    def note(self, todo_id: int, answer: Answer, after: State) -> None:
-        """Write down how the todo is now, and leave it alone where that is not certain."""
-        if not answer.failed:
-            self.load.todos[todo_id] = {after}
-        elif answer.is_uncertain:
-            self.load.todos[todo_id].add(after)
-            self.mine.remove(todo_id)
+    def record(self, todo_id: int, outcome: Outcome, after: State) -> None:
+        """Record the expected state of a todo; stop using the todo if its state is uncertain."""
+        if not outcome.failed:
+            self.load.expected[todo_id] = {after}
+        elif outcome.is_uncertain:
+            self.load.expected[todo_id].add(after)
+            self.own_todos.remove(todo_id)
 
-    def ask(
+    def request(
         self, method: str, path: str, expected: int, body: dict[str, Any] | None = None
-    ) -> tuple[Answer, dict | None]:
-        """Send a request; return what became of it, and the todo where there is one."""
-        if self.load.connect_anew:
+    ) -> tuple[Outcome, dict | None]:
+        """Send a request; return its outcome, and the todo if the response contains one."""
+        if self.load.reconnect:
             self.session.close()
         started = time.monotonic()
         try:
@@ -247,17 +251,17 @@ class Client:
             assert status in (expected, 502, 503, 504), f"{method}: {status} {response.text}"
             detail = response.json()["detail"] if status >= 400 else ""
             todo = response.json() if status in (200, 201) else None
-        answer = Answer(method, status, detail, retry_after, started, time.monotonic())
-        self.load.answers.append(answer)
-        if answer.failed:
+        outcome = Outcome(method, status, detail, retry_after, started, time.monotonic())
+        self.load.outcomes.append(outcome)
+        if outcome.failed:
             time.sleep(PAUSE_SECONDS)
-        return answer, todo
+        return outcome, todo
 
 
 @contextmanager
-def load(address: str, clients: int = 4, connect_anew: bool = False) -> Iterator[Load]:
-    """Let clients use the service at `address` until the block ends; then all have their answer."""
-    log = Load(address, connect_anew)
+def load(address: str, clients: int = 4, reconnect: bool = False) -> Iterator[Load]:
+    """Run clients against the service at `address` until the block ends, then join them."""
+    log = Load(address, reconnect)
     threads = [
         threading.Thread(target=Client(log, f"Client {number}").run) for number in range(clients)
     ]
@@ -267,7 +271,7 @@ def load(address: str, clients: int = 4, connect_anew: bool = False) -> Iterator
         log.wait_for(10 * clients)
         yield log
     finally:
-        log.ending.set()
+        log.stopping.set()
         for thread in threads:
             thread.join()
-    assert not log.surprises, log.surprises
+    assert not log.unexpected_errors, log.unexpected_errors

@@ -1,4 +1,4 @@
-"""PgBouncer with the configuration that the documentation recommends."""
+"""PgBouncer in front of PostgreSQL, with the recommended configuration (docs/pgbouncer.ini)."""
 
 import os
 import shutil
@@ -9,17 +9,17 @@ import psycopg2
 
 from dev.postgres import AS_NOBODY, NOBODY
 from tests.support.database_server import Server
-from tests.support.machine import program
+from tests.support.machine import find_program
 from tests.support.waiting import wait_until
 from tests.support.web import ROOT, free_port
 
 
 class PgBouncer:
-    """One between the service and a server, in a directory of its own."""
+    """PgBouncer process between the service and PostgreSQL."""
 
     def __init__(self, directory: Path, server: Server) -> None:
-        """Configure it; `start()` starts it."""
-        self.command = program("pgbouncer", "pgbouncer")
+        """Write the configuration; `start()` starts the process."""
+        self.command = find_program("pgbouncer", "pgbouncer")
         self.directory = directory
         self.port = free_port()
         ((secret,),) = server.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'todos'")
@@ -30,9 +30,9 @@ class PgBouncer:
             shutil.chown(directory, NOBODY, NOBODY)
 
     def configured(self, server_port: int) -> str:
-        """Return the recommended configuration with other ports and paths, and nothing else."""
+        """Return the recommended configuration with only the ports and paths changed."""
         text = (ROOT / "docs" / "pgbouncer.ini").read_text()
-        for recommended, here in {
+        for recommended, changed in {
             "port=5432 ": f"port={server_port} ",
             "listen_port = 6432\n": f"listen_port = {self.port}\n",
             "/var/log/postgresql/": f"{self.directory}/",
@@ -40,17 +40,17 @@ class PgBouncer:
             "= /etc/pgbouncer/userlist": f"= {self.directory}/userlist",
         }.items():
             assert text.count(recommended) == 1, recommended
-            text = text.replace(recommended, here)
+            text = text.replace(recommended, changed)
         return text
 
     @property
     def address(self) -> str:
-        """The address for DATABASE_URL."""
+        """Value for DATABASE_URL."""
         return f"postgresql://todos:s3cret@127.0.0.1:{self.port}/todos"
 
     def start(self) -> None:
-        """Start it, and return once it takes connections."""
-        # It refuses to run as root.
+        """Start PgBouncer, and wait until it accepts connections."""
+        # PgBouncer refuses to run as root.
         command = (self.command, "--quiet", self.directory / "pgbouncer.ini")
         self.process = subprocess.Popen(
             (*AS_NOBODY, *command) if os.geteuid() == 0 else command,
@@ -60,7 +60,7 @@ class PgBouncer:
         wait_until(self.serves)
 
     def serves(self) -> bool:
-        """Say whether it takes connections; fail if it has ended."""
+        """Return whether PgBouncer accepts connections; fail if it has exited."""
         assert self.process.poll() is None, (self.directory / "pgbouncer.log").read_text()
         try:
             psycopg2.connect(self.address).close()
@@ -69,6 +69,6 @@ class PgBouncer:
         return True
 
     def stop(self) -> None:
-        """End it at once, with its connections (SIGTERM)."""
+        """Stop PgBouncer immediately, closing its connections (SIGTERM)."""
         self.process.terminate()
         self.process.wait(30)

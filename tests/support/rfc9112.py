@@ -1,32 +1,32 @@
-"""A strict reading of RFC 9112: the requests in the bytes that a client sends on a connection.
+"""Strict reference parser for RFC 9112: finds the requests in the data of one connection.
 
-It is written from the RFC, not from the server, and is slow and simple. Where the RFC leaves the
-recipient a choice, the service has made it as follows (server/request.py, web/admission.py):
+Written from the RFC and not from the server; slow and simple. Where the RFC leaves a choice to the
+recipient, the service has chosen as follows (server/request.py, todoapp/web/admission.py):
 
-- Lines end with CRLF, the empty lines that are skipped before a request too. A bare CR or LF, a
-  blank before the colon and a folded line (obs-fold) are 400.
-- The parts of a request line are separated by one SP. The method has no lower-case letter. HTTP/1.2
-  to 1.9 are read as 1.1; any other version is 400. The target has only visible ASCII characters.
-- `*` and an absolute URL as the target, and a Host that is missing, repeated or invalid, are 400,
-  but the next request is read. The authority of CONNECT is 400, and ends the connection.
-- Content-Length is one number: a repeated one is 400, as a list or as several lines. With
-  Transfer-Encoding it is 400. Transfer-Encoding is `chunked` or the request is refused, even where
-  only a tab follows; HTTP/1.0 has none.
-- Chunk extensions have no blanks, but may lack a name or a value. A trailer with the names of
-  framing fields is 400.
-- HTTP/1.0 keeps the connection only with `Connection: keep-alive`, and has no Expect.
-- Expect is `100-continue` or 417.
-- A request line of more than 8190 bytes is 414, a head of more than 32 KiB or 100 fields is 431, a
-  body of more than 64 KiB is 413.
-- A request that is refused for its framing ends the connection. A request that breaks off may get a
-  response.
+- Lines end with CRLF, including empty lines before a request. A bare CR or LF, whitespace before
+  the colon and line folding (obs-fold) are 400.
+- The parts of a request line are separated by a single SP. The method has no lower-case letters.
+  HTTP/1.2 to 1.9 are treated as 1.1; any other version is 400. The target consists of visible ASCII
+  characters.
+- A target in asterisk-form or absolute-form is 400, and so is a missing, repeated or invalid Host;
+  the connection stays open. A target in authority-form (CONNECT) is 400, and closes the connection.
+- Content-Length is a single number: a list or a repeated field is 400, and so is the combination
+  with Transfer-Encoding. A Transfer-Encoding other than `chunked` is refused, even if only a tab
+  follows; HTTP/1.0 allows none.
+- Chunk extensions contain no whitespace, but their name or value may be missing. Framing fields in
+  a trailer are 400.
+- HTTP/1.0 connections persist only with `Connection: keep-alive`. HTTP/1.0 has no Expect.
+- Expect other than `100-continue` is 417.
+- A request line over 8190 bytes is 414, a header over 32 KiB or 100 fields is 431, and a body over
+  64 KiB is 413.
+- A framing error closes the connection. An incomplete request may get a response.
 """
 
 import re
 from dataclasses import dataclass, field
 
 MAX_REQUEST_LINE = 8190
-MAX_HEAD = 32 * 1024
+MAX_HEADER_SIZE = 32 * 1024
 MAX_FIELDS = 100
 MAX_BODY = 64 * 1024
 
@@ -46,23 +46,23 @@ CHUNK_LINE = re.compile(
 
 
 class Refused(Exception):
-    """The request must be refused, with one of the statuses that are the arguments."""
+    """The request must be refused with one of the statuses in `args`."""
 
 
-class BrokenOff(Exception):
-    """The bytes end before the request does."""
+class Incomplete(Exception):
+    """The data ends before the request is complete."""
 
 
 @dataclass
 class Request:
-    """One request.
+    """Parsed request.
 
     Attributes:
-        method: empty where the request line is malformed.
-        fields: the values by their names in lower case.
-        refusals: with which status the request must be refused; none: the service decides.
-        closes: the connection ends with the response.
-        is_complete: the request does not break off.
+        method: the method; empty if the request line is malformed.
+        fields: field values by field name in lower case.
+        error_statuses: statuses with which the request must be refused; empty if it is valid HTTP.
+        closes_connection: whether the connection is closed after the response.
+        is_complete: whether the data contains the whole request.
     """
 
     method: str = ""
@@ -70,72 +70,72 @@ class Request:
     minor_version: int = 1
     fields: dict[bytes, list[bytes]] = field(default_factory=dict)
     body: bytes = b""
-    refusals: tuple[int, ...] = ()
-    closes: bool = False
+    error_statuses: tuple[int, ...] = ()
+    closes_connection: bool = False
     is_complete: bool = True
 
     @property
     def request_id(self) -> str | None:
-        """The X-Request-ID, None without a valid one."""
+        """The X-Request-ID, or None if it is missing or invalid."""
         value = b", ".join(self.fields.get(b"x-request-id", []))
         return value.decode() if REQUEST_ID.fullmatch(value) else None
 
     @property
     def expects_continue(self) -> bool:
-        """Whether the client may wait for `100 Continue`."""
+        """Whether the client may expect `100 Continue`."""
         return b"expect" in self.fields and self.minor_version > 0
 
 
 class Reader:
-    """Takes one element after another from the bytes of a connection."""
+    """Reads the data of a connection element by element."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.position = 0
 
     def skip_empty_lines(self) -> None:
-        """Skip the empty lines before a request: section 2.2."""
+        """Skip empty lines before a request: section 2.2."""
         self.position = EMPTY_LINES.match(self.data, self.position).end()
 
     @property
     def is_at_end(self) -> bool:
-        """Whether no bytes are left."""
+        """Whether all data has been read."""
         return self.position == len(self.data)
 
-    def until(self, end: bytes) -> bytes:
-        """Take the bytes before `end`, and `end`."""
+    def read_until(self, end: bytes) -> bytes:
+        """Read up to and including `end`; return the bytes before it."""
         found = self.data.find(end, self.position)
         if found < 0:
-            raise BrokenOff
-        taken = self.data[self.position : found]
+            raise Incomplete
+        before = self.data[self.position : found]
         self.position = found + len(end)
-        return taken
+        return before
 
-    def take(self, count: int) -> bytes:
-        """Take `count` bytes."""
-        taken = self.data[self.position : self.position + count]
-        self.position += len(taken)
-        if len(taken) < count:
-            raise BrokenOff
-        return taken
+    def read(self, count: int) -> bytes:
+        """Read `count` bytes."""
+        data = self.data[self.position : self.position + count]
+        self.position += len(data)
+        if len(data) < count:
+            raise Incomplete
+        return data
 
-    def head(self) -> list[bytes]:
-        """Take the lines of a head."""
+    def read_header(self) -> list[bytes]:
+        """Read the lines of a header section, request line included."""
         rest = self.data[self.position :]
         if len(rest.partition(CRLF)[0]) > MAX_REQUEST_LINE:
             raise Refused(414)
-        if len(rest.partition(CRLF + CRLF)[0] + CRLF + CRLF) > MAX_HEAD:
+        if len(rest.partition(CRLF + CRLF)[0] + CRLF + CRLF) > MAX_HEADER_SIZE:
             raise Refused(431)
-        return self.until(CRLF + CRLF).split(CRLF)
+        return self.read_until(CRLF + CRLF).split(CRLF)
 
 
-def requests(data: bytes) -> list[Request]:
-    """Return the requests in `data`, up to the one that ends the connection."""
+def parse_requests(data: bytes) -> list[Request]:
+    """Return the requests in `data`, up to the one that closes the connection."""
     reader, found = Reader(data), []
     reader.skip_empty_lines()
     while not reader.is_at_end:
         found.append(_request(reader))
-        if found[-1].closes:
+        if found[-1].closes_connection:
             break
         reader.skip_empty_lines()
     return found
@@ -144,15 +144,15 @@ def requests(data: bytes) -> list[Request]:
 def _request(reader: Reader) -> Request:
     request = Request()
     try:
-        line, *lines = reader.head()
+        line, *lines = reader.read_header()
         _read_request_line(request, line)
         _read_fields(request, lines)
         _check_host(request)
         _read_body(request, reader)
     except Refused as error:
-        request.refusals, request.closes = error.args, True
-    except BrokenOff:
-        request.is_complete, request.closes = False, True
+        request.error_statuses, request.closes_connection = error.args, True
+    except Incomplete:
+        request.is_complete, request.closes_connection = False, True
     return request
 
 
@@ -164,13 +164,13 @@ def _read_request_line(request: Request, line: bytes) -> None:
     request.method, request.target = parts[1].decode(), parts[2]
     request.minor_version = int(parts[3])
     if OTHER_FORM.fullmatch(request.target):
-        request.refusals = (400,)
+        request.error_statuses = (400,)
     elif not ORIGIN_FORM.fullmatch(request.target):
         raise Refused(400)
 
 
 def _read_fields(request: Request, lines: list[bytes]) -> None:
-    """Read the field lines (section 5), and whether the connection persists (section 9.3)."""
+    """Read the field lines (section 5), and determine persistence (section 9.3)."""
     for line in lines:
         name, value = _field(line)
         request.fields.setdefault(name, []).append(value)
@@ -180,9 +180,9 @@ def _read_fields(request: Request, lines: list[bytes]) -> None:
         for option in value.split(b",")
     }
     persists = request.minor_version > 0 or b"keep-alive" in options
-    request.closes = b"close" in options or not persists
+    request.closes_connection = b"close" in options or not persists
     _check_framing(request)
-    # 400 is for a malformed Transfer-Encoding, which the server may find first.
+    # 400 if the server finds a malformed Transfer-Encoding first.
     if len(lines) > MAX_FIELDS:
         raise Refused(431, 400)
 
@@ -197,7 +197,7 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
 
 
 def _check_framing(request: Request) -> None:
-    """Refuse lengths of the body that are in doubt: section 6.3."""
+    """Refuse an ambiguous body length: section 6.3."""
     lengths = request.fields.get(b"content-length", [])
     if lengths and b"transfer-encoding" in request.fields:
         raise Refused(400)
@@ -206,21 +206,21 @@ def _check_framing(request: Request) -> None:
 
 
 def _check_host(request: Request) -> None:
-    """Require one valid host: section 3.2."""
+    """Require a single valid Host: section 3.2."""
     hosts = request.fields.get(b"host", [])
     if not hosts and request.minor_version == 0:
         return
     if len(hosts) != 1 or not HOST.fullmatch(hosts[0]):
-        request.refusals = (400,)
+        request.error_statuses = (400,)
 
 
 def _read_body(request: Request, reader: Reader) -> None:
-    """Read the body, as long as the framing fields say: section 6."""
+    """Read the body as framed by Content-Length or Transfer-Encoding: section 6."""
     codings = request.fields.get(b"transfer-encoding", [])
     length = (request.fields.get(b"content-length") or [b"0"])[0].lstrip(b"0") or b"0"
     if codings and (codings[0].lower() != b"chunked" or codings[1:] or not request.minor_version):
         raise Refused(400, 501)
-    # 400 is for a number that does not fit into 64 bits.
+    # 400 if the number does not fit into 64 bits.
     if len(length) > len(str(MAX_BODY)) or int(length) > MAX_BODY:
         raise Refused(413, 400)
     expectations = [value.lower() for value in request.fields.get(b"expect", [])]
@@ -229,19 +229,19 @@ def _read_body(request: Request, reader: Reader) -> None:
     if codings:
         _read_chunks(request, reader)
     else:
-        request.body = reader.take(int(length))
+        request.body = reader.read(int(length))
 
 
 def _read_chunks(request: Request, reader: Reader) -> None:
     """Read a chunked body and its trailer: section 7.1."""
-    while size := _chunk_size(reader.until(CRLF)):
+    while size := _chunk_size(reader.read_until(CRLF)):
         part = reader.data[reader.position : reader.position + size]
         if len(request.body) + len(part) > MAX_BODY:
             raise Refused(413)
-        request.body += reader.take(size)
-        if reader.take(len(CRLF)) != CRLF:
+        request.body += reader.read(size)
+        if reader.read(len(CRLF)) != CRLF:
             raise Refused(400)
-    while line := reader.until(CRLF):
+    while line := reader.read_until(CRLF):
         name, _ = _field(line)
         if name in (b"content-length", b"transfer-encoding"):
             raise Refused(400)

@@ -1,4 +1,4 @@
-"""Clients that are slow on purpose: each would keep a thread of a naive server for good."""
+"""Slow-client attack: each client would occupy a thread of a naive server indefinitely."""
 
 import socket
 import threading
@@ -10,26 +10,26 @@ from itertools import cycle
 import psutil
 
 HEAD = b"POST /api/todos HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-LONG = b"GET /api/todos HTTP/1.1\r\nHost: x\r\n\r\n"
+GET_LIST = b"GET /api/todos HTTP/1.1\r\nHost: x\r\n\r\n"
 
 FIRST_BYTES = {
     "silent": b"",
-    "half a header": HEAD + b"X-Half: ",
-    "half a body": HEAD + b'Content-Length: 100\r\n\r\n{"description":',
-    "one byte a second": b"P",
-    "never reading": LONG,
+    "partial header": HEAD + b"X-Partial: ",
+    "partial body": HEAD + b'Content-Length: 100\r\n\r\n{"description":',
+    "one byte per second": b"P",
+    "not reading": GET_LIST,
 }
 
 
 class SlowClient:
-    """One connection."""
+    """Connection of one slow client."""
 
     def __init__(self, kind: str, port: int) -> None:
-        """Connect, and send what this kind of client sends at first."""
+        """Connect, and send the first bytes of this kind of client."""
         self.kind = kind
         self.sent = len(FIRST_BYTES[kind])
         self.socket = socket.socket()
-        # Little fits on the way to a client that does not read.
+        # A small receive buffer, so that unread responses fill up the server's buffers.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.socket.settimeout(30)
         self.socket.connect(("127.0.0.1", port))
@@ -37,66 +37,66 @@ class SlowClient:
         self.socket.sendall(FIRST_BYTES[kind])
         self.socket.setblocking(False)
 
-    def was_refused(self) -> bool:
-        """Say whether the server has said no: an answer so short that it is here in full."""
+    def got_503(self) -> bool:
+        """Return whether the server has responded 503."""
         try:
             return self.socket.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 503"
         except OSError:
             return False
 
-    def go_on(self) -> None:
-        """Send the next byte, if this kind of client sends any more."""
-        if self.kind == "one byte a second":
+    def send_next_byte(self) -> None:
+        """Send the next byte if this kind of client keeps sending."""
+        if self.kind == "one byte per second":
             with suppress(OSError):
                 self.socket.send((HEAD * 2)[self.sent : self.sent + 1])
                 self.sent += 1
 
 
 class SlowClients:
-    """Many of them, of every kind."""
+    """Slow clients of every kind."""
 
     def __init__(self, port: int, count: int) -> None:
-        """Connect all of them, a hundred in a second."""
-        self.ending = threading.Event()
+        """Connect `count` clients, 100 per second."""
+        self.stopping = threading.Event()
         self.clients = []
         for kind, _ in zip(cycle(FIRST_BYTES), range(count), strict=False):
             self.clients.append(SlowClient(kind, port))
             time.sleep(0.01)
-        self.there = time.monotonic()
-        """When all of them were there."""
+        self.connected_at = time.monotonic()
+        """When all clients were connected."""
 
     def run(self) -> None:
-        """Keep them going, each once in a second."""
-        while not self.ending.wait(1):
+        """Let each client send its next byte once per second."""
+        while not self.stopping.wait(1):
             for client in self.clients:
-                client.go_on()
+                client.send_next_byte()
 
-    def held_by(self, master: int) -> dict[str, int]:
-        """Return how many of each kind the processes of a server wait for."""
-        held = {
+    def open_connections(self, master_pid: int) -> dict[str, int]:
+        """Return the number of open connections by kind of client; a 503 counts as closed."""
+        open_ports = {
             connection.raddr.port
-            for process in psutil.Process(master).children()
+            for process in psutil.Process(master_pid).children()
             for connection in process.net_connections("tcp")
             if connection.raddr
         }
         kinds = [
             client.kind
             for client in self.clients
-            if client.port in held and not client.was_refused()
+            if client.port in open_ports and not client.got_503()
         ]
         return {kind: kinds.count(kind) for kind in FIRST_BYTES if kind in kinds}
 
 
 @contextmanager
 def slow_clients(port: int, count: int = 300) -> Iterator[SlowClients]:
-    """Let slow clients use the service on a port until the block ends."""
+    """Run slow clients against a port until the block ends."""
     slow = SlowClients(port, count)
     thread = threading.Thread(target=slow.run)
     thread.start()
     try:
         yield slow
     finally:
-        slow.ending.set()
+        slow.stopping.set()
         thread.join()
         for client in slow.clients:
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The web process, started by the Procfile's own command."""
+"""Start the web process with the commands of the Procfile."""
 
 import os
 import shlex
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import requests
 
 from tests.support.waiting import wait_until
@@ -19,17 +20,18 @@ from tests.support.waiting import wait_until
 ROOT = Path(__file__).parents[2]
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+ECHO = "gunicorn tests.support.echo:app"
 
 
 def free_port() -> int:
-    """Return a port on which nobody listens."""
+    """Return an unused TCP port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 def run(process_type: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the Procfile to its end, with nothing else in its environment."""
+    """Run a command of the Procfile to completion, with only `environ` as its environment."""
     return subprocess.run(
         shlex.split(PROCFILE[process_type]),
         cwd=ROOT,
@@ -42,12 +44,12 @@ def run(process_type: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 class WebProcess:
-    """A running web process."""
+    """Web process: the gunicorn master and its workers."""
 
     def __init__(self, command: str = PROCFILE["web"], **environ: str) -> None:
-        """Start it, on a free port unless `PORT` names one; it may not serve yet."""
+        """Start the process without waiting until it serves, on `PORT` or else a free port."""
         self.port = int(environ.get("PORT") or free_port())
-        # To append: it is one open file for us and for the process, with one position.
+        # Append mode: the test and the process share the open file, and so its position.
         self.log = tempfile.TemporaryFile("a+")  # noqa: SIM115  # closed in started()
         self.process = subprocess.Popen(
             shlex.split(command.format(port=self.port)),
@@ -61,11 +63,21 @@ class WebProcess:
         return f"http://127.0.0.1:{self.port}{path}"
 
     def request(self, method: str, path: str, **arguments: Any) -> requests.Response:
-        """Send one request on a connection of its own."""
+        """Send one request on a new connection."""
         return requests.request(method, self.url(path), timeout=30, **arguments)
 
+    def create_todo(self, description: str = "Buy groceries") -> int:
+        """Create a todo, and return its ID."""
+        response = self.request("POST", "/api/todos", json={"description": description})
+        assert response.status_code == 201, response.text
+        return response.json()["id"]
+
+    def workers(self) -> list[psutil.Process]:
+        """Return the worker processes."""
+        return psutil.Process(self.process.pid).children()
+
     def serves(self) -> bool:
-        """Say whether it answers; fail if it has ended."""
+        """Return whether the process serves requests; fail if it has exited."""
         assert self.process.poll() is None, self.output()
         try:
             return self.request("GET", "/health/live").ok
@@ -73,19 +85,19 @@ class WebProcess:
             return False
 
     def output(self) -> str:
-        """Return what it has printed."""
+        """Return everything that the process has printed."""
         self.log.seek(0)
         return self.log.read()
 
     def terminate(self) -> int:
-        """Ask it to end, as a platform does, and return its exit status."""
+        """Send SIGTERM as a platform does, wait for the exit, and return its status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=30)
 
 
 @contextmanager
 def started(command: str = PROCFILE["web"], **environ: str) -> Iterator[WebProcess]:
-    """Start a web process, and stop it in the end."""
+    """Run a web process without waiting until it serves."""
     web = WebProcess(command, **environ)
     try:
         yield web
@@ -97,7 +109,7 @@ def started(command: str = PROCFILE["web"], **environ: str) -> Iterator[WebProce
 
 @contextmanager
 def serving(command: str = PROCFILE["web"], **environ: str) -> Iterator[WebProcess]:
-    """Start a web process, wait until it serves, and stop it in the end."""
+    """Run a web process, and wait until it serves."""
     with started(command, **environ) as web:
         wait_until(web.serves)
         yield web

@@ -1,0 +1,1 @@
+"""Empty gunicorn configuration, to replace gunicorn.conf.py."""

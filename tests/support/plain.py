@@ -1,1 +1,0 @@
-"""A gunicorn configuration without settings: in place of gunicorn.conf.py."""
