@@ -3,9 +3,8 @@
 import pytest
 from playwright.sync_api import APIResponse, Locator, Page, Route, expect
 
+from tests.support.page import Sql, add, changes, descriptions, insert, item, messages, table
 from tests.support.waiting import wait_until
-
-from .todos import Sql, add, changes, descriptions, insert, item, messages, table
 
 LENGTH = 500
 

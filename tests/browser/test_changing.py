@@ -3,9 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.support.waiting import wait_until
-
-from .todos import (
+from tests.support.page import (
     Sql,
     add,
     changes,
@@ -19,6 +17,7 @@ from .todos import (
     messages,
     table,
 )
+from tests.support.waiting import wait_until
 
 # A lock that is held for longer than the service waits is answered so; the page tries again.
 TOOK_TOO_LONG = r"the server responded with a status of 503 .*/api/todos(/\d+)?(\?status=\w+)?\)"

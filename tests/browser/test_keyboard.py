@@ -5,9 +5,8 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.support.page import Sql, changes, checkbox, descriptions, insert, messages, table
 from tests.support.waiting import wait_until
-
-from .todos import Sql, changes, checkbox, descriptions, insert, messages, table
 
 
 def press(page: Page, *keys: str) -> None:

@@ -7,9 +7,19 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, Request, Route, expect
 
+from tests.support.page import (
+    Sql,
+    add,
+    checkbox,
+    descriptions,
+    hold,
+    insert,
+    left,
+    locked,
+    messages,
+    table,
+)
 from tests.support.waiting import wait_until
-
-from .todos import Sql, add, checkbox, descriptions, hold, insert, left, locked, messages, table
 
 MANY = 230
 SKELETON = re.compile("gradient")
