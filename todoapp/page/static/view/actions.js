@@ -1,9 +1,9 @@
 // What one can do to todos.
 
+import { state } from "../model/state.js";
+import * as outbox from "../net/outbox.js";
+import { look } from "../net/sync.js";
 import { announce, notice } from "./notices.js";
-import * as outbox from "./outbox.js";
-import { state } from "./state.js";
-import { look } from "./sync.js";
 
 let undoable;
 

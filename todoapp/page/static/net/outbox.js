@@ -1,8 +1,9 @@
 // The changes to be made: kept until the server has answered, and sent in order.
 
-import { Outage, pause, read, Refusal, send } from "./api.js";
-import { keep, local, session, wait } from "./browser.js";
-import { changed, forget, learn, state } from "./state.js";
+import { changed, forget, learn, state } from "../model/state.js";
+import { keep, local, session } from "../model/storage.js";
+import { Outage, read, Refusal, send } from "./api.js";
+import { pause, wait } from "./delay.js";
 
 // What a closed page has left, the next one sends. On plain HTTP there are no locks to tell which
 // page is closed, and each tab keeps its own.
