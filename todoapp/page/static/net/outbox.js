@@ -9,7 +9,7 @@ import { pause, wait } from "./delay.js";
 // page is closed, and each tab keeps its own.
 const [storage, locks] = local && navigator.locks
 	? [local, navigator.locks]
-	: [session, { request: (name, options, task) => task?.(true) }];
+	: [session, { request: (_name, _options, task) => task?.(true) }];
 const place = `outbox/${Math.random()}`;
 
 let asked;
@@ -72,7 +72,7 @@ async function drain() {
 	if (sending) return;
 	sending = true;
 	try {
-		for (let change; (change = state.changes.find(({ held }) => !held)); ) await next(change);
+		for (let change; (change = state.changes.find(({ held }) => !held));) await next(change);
 	} finally {
 		sending = false;
 	}

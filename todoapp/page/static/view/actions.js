@@ -75,8 +75,7 @@ function update({ key, id, version }, fields, left) {
 const held = () => state.changes.filter((change) => change.held);
 
 // After that, nobody knows the version.
-const expected = (version) =>
-	state.changes.some(({ kind }) => kind === "complete") ? "" : version;
+const expected = (version) => state.changes.some(({ kind }) => kind === "complete") ? "" : version;
 
 function undoLater(message) {
 	undoable?.remove();
