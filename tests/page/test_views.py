@@ -7,6 +7,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from posixpath import dirname, normpath
 
 import brotli
 import pytest
@@ -95,7 +96,8 @@ def test_every_module_is_named_at_once_and_not_only_where_another_imports_it(
     while found - known:
         name = (found - known).pop()
         known.add(name)
-        found |= set(re.findall(r' from "\./(\w+\.js)"', client.get(folder + name).text))
+        imports = re.findall(r' from "([^"]+)"', client.get(folder + name).text)
+        found |= {normpath(f"{dirname(name)}/{path}").lstrip("/") for path in imports}
     named = re.findall(r"<([^>]+)>; rel=modulepreload", links)
     assert sorted(named) == [folder + name for name in sorted(known)]
 

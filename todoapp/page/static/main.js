@@ -1,16 +1,18 @@
 // Puts the parts together.
 
-import * as actions from "./actions.js";
-import * as compose from "./compose.js";
-import { byId, keep, session } from "./browser.js";
-import * as keys from "./keys.js";
-import * as list from "./list.js";
-import { notice } from "./notices.js";
-import * as outbox from "./outbox.js";
-import { draft, edit } from "./row.js";
-import { render, state } from "./state.js";
-import * as sync from "./sync.js";
-import * as toolbar from "./toolbar.js";
+import { render, state } from "./model/state.js";
+import { keep, session } from "./model/storage.js";
+import { onOutage } from "./net/api.js";
+import * as outbox from "./net/outbox.js";
+import * as sync from "./net/sync.js";
+import * as actions from "./view/actions.js";
+import * as compose from "./view/compose.js";
+import { byId } from "./view/dom.js";
+import * as keyboard from "./view/keyboard.js";
+import * as list from "./view/list.js";
+import * as notices from "./view/notices.js";
+import { draft, edit } from "./view/row.js";
+import * as toolbar from "./view/toolbar.js";
 
 const todos = byId("todos");
 let unsaved = draft();
@@ -32,7 +34,7 @@ function goOnEditing({ key, id, version, text }) {
 		keep(session, "edit");
 		actions.rename({ key: String(id), id, version }, text);
 	};
-	notice(`Not saved yet: ${text}`, "Save", save);
+	notices.notice(`Not saved yet: ${text}`, "Save", save);
 }
 
 todos.onchange = ({ target }) => {
@@ -59,6 +61,13 @@ addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 
 toolbar.start();
 compose.start();
-keys.start();
+keyboard.start();
+notices.start(() => list.move(0));
+onOutage(notices.banner);
 outbox.start(actions.tell);
-sync.start(list.idsInView);
+sync.start({
+	idsInView: list.idsInView,
+	onFound: (count, hasMore) => notices.announce(`${count}${hasMore ? " or more" : ""} found`),
+	onChangedElsewhere: () => notices.announce("Changed elsewhere"),
+	onRejected: notices.notice,
+});

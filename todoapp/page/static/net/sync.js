@@ -1,15 +1,14 @@
 // The list as the server has it, page by page.
 
-import { Outage, pause, read, Refusal } from "./api.js";
-import { wait } from "./browser.js";
-import { announce, notice } from "./notices.js";
-import { changed, learn, state } from "./state.js";
+import { changed, learn, state } from "../model/state.js";
+import { Outage, read, Refusal } from "./api.js";
+import { pause, wait } from "./delay.js";
 
 const LEFT = "?status=incomplete&count=true&order=desc&limit=1";
 
-const queryOf = (view) => new URLSearchParams(Object.entries(view).filter(([, value]) => value));
+const queryOf = (query) => new URLSearchParams(Object.entries(query).filter(([, value]) => value));
 
-let idsInView;
+let view;
 let controller = new AbortController();
 let queue = Promise.resolve();
 let reading = false;
@@ -18,9 +17,15 @@ let counted = {};
 let countFrom = 0;
 let settled = 0;
 
-/** Show what the address says, and look for changes of `seen()`, the ids in view. */
-export async function start(seen) {
-	idsInView = seen;
+/**
+ * Show what the address says, and look for changes.
+ *
+ * `idsInView()` returns the ids whose pages are read again. `onFound(count, hasMore)` is called
+ * for the results of a search, `onChangedElsewhere()` for changes of other clients, and
+ * `onRejected(message)` for a query that the server rejects.
+ */
+export async function start(callbacks) {
+	view = callbacks;
 	addEventListener("popstate", openAddress);
 	addEventListener("visibilitychange", look);
 	openAddress();
@@ -36,8 +41,8 @@ function openAddress() {
 }
 
 /** Show another view. All that is typed into a search is one step back. */
-export function show(view, typing = false) {
-	open({ ...state.view, ...view });
+export function show(query, typing = false) {
+	open({ ...state.view, ...query });
 	const address = `${location.pathname}?${queryOf(state.view)}`.replace(/\?$/, "");
 	if (address === location.pathname + location.search) return;
 	history[typing && history.state ? "replaceState" : "pushState"](typing || null, "", address);
@@ -61,20 +66,20 @@ export function look() {
 	return looking;
 }
 
-async function open(view) {
+async function open(query) {
 	controller.abort();
 	controller = new AbortController();
 	const { signal } = controller;
 	looking = null;
-	Object.assign(state, { view, loaded: false });
+	Object.assign(state, { view: query, loaded: false });
 	changed();
-	const query = `?${queryOf({ ...view, order: view.order || "desc", limit: 50 })}`;
+	const first = `?${queryOf({ ...query, order: query.order || "desc", limit: 50 })}`;
 	while (!state.loaded && !signal.aborted) {
 		await attempt(signal, async () => {
-			const page = await load(query, signal);
+			const page = await load(first, signal);
 			Object.assign(state, { pages: [page], loaded: true });
 			scrollTo(0, 0);
-			if (view.search) announce(`${page.ids.length}${page.next ? " or more" : ""} found`);
+			if (query.search) view.onFound(page.ids.length, Boolean(page.next));
 		});
 	}
 	look();
@@ -97,14 +102,14 @@ async function attempt(signal, task) {
 		if (signal.aborted) return;
 		if (error instanceof Outage) return pause();
 		if (!(error instanceof Refusal)) throw error;
-		notice(error.message);
+		view.onRejected(error.message);
 		open({});
 	}
 }
 
 async function refresh(signal) {
 	const pages = [...state.pages];
-	const seen = idsInView();
+	const seen = view.idsInView();
 	const isSeen = ({ ids }) => ids.some((id) => seen.includes(id));
 	// From what is new to what is seen, but not through all of an import.
 	const end = pages.length + 3;
@@ -114,7 +119,7 @@ async function refresh(signal) {
 		const page = await load(before.query, signal, before.etag);
 		if (!page) continue;
 		pages[i] = page;
-		if (before.etag && settled === state.settled) announce("Changed elsewhere");
+		if (before.etag && settled === state.settled) view.onChangedElsewhere();
 		if (!page.next) pages.length = i + 1;
 		else if (page.next !== pages[i + 1]?.query) pages[i + 1] = after(page, before, pages[i + 1]);
 	}

@@ -1,8 +1,8 @@
 // The list: its rows in order, and what one reads stays where it is.
 
-import { byId } from "./browser.js";
+import { rows, state } from "../model/state.js";
+import { byId } from "./dom.js";
 import { update } from "./row.js";
-import { rows, state } from "./state.js";
 
 const list = byId("todos");
 const items = list.children;

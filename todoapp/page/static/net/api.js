@@ -1,8 +1,5 @@
 // The HTTP client.
 
-import { wait } from "./browser.js";
-import { banner } from "./notices.js";
-
 const API = document.documentElement.dataset.api;
 
 export class Refusal extends Error {}
@@ -53,9 +50,12 @@ async function request(method, path, { body, etag, version, signal }) {
 }
 
 const outages = new Map();
+let outageListener = () => {};
 
-/** Wait a while; not all pages for the same. */
-export const pause = () => wait(1000 + 2000 * Math.random());
+/** Call `listener(message)` when an outage begins or changes, and with "" at its end. */
+export function onOutage(listener) {
+	outageListener = listener;
+}
 
 function fails(kind, message) {
 	outages.set(kind, message);
@@ -64,6 +64,6 @@ function fails(kind, message) {
 }
 
 function tell() {
-	const [message] = outages.values();
-	banner(message ? `${message}. Trying again; your changes are kept.` : "");
+	const [message = ""] = outages.values();
+	outageListener(message);
 }

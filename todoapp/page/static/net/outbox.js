@@ -1,14 +1,15 @@
 // The changes to be made: kept until the server has answered, and sent in order.
 
-import { Outage, pause, read, Refusal, send } from "./api.js";
-import { keep, local, session, wait } from "./browser.js";
-import { changed, forget, learn, state } from "./state.js";
+import { changed, forget, learn, state } from "../model/state.js";
+import { keep, local, session } from "../model/storage.js";
+import { Outage, read, Refusal, send } from "./api.js";
+import { pause, wait } from "./delay.js";
 
 // What a closed page has left, the next one sends. On plain HTTP there are no locks to tell which
 // page is closed, and each tab keeps its own.
 const [storage, locks] = local && navigator.locks
 	? [local, navigator.locks]
-	: [session, { request: (name, options, task) => task?.(true) }];
+	: [session, { request: (_name, _options, task) => task?.(true) }];
 const place = `outbox/${Math.random()}`;
 
 let asked;
@@ -71,7 +72,7 @@ async function drain() {
 	if (sending) return;
 	sending = true;
 	try {
-		for (let change; (change = state.changes.find(({ held }) => !held)); ) await next(change);
+		for (let change; (change = state.changes.find(({ held }) => !held));) await next(change);
 	} finally {
 		sending = false;
 	}

@@ -1,9 +1,9 @@
 // What one can do to todos.
 
+import { state } from "../model/state.js";
+import * as outbox from "../net/outbox.js";
+import { look } from "../net/sync.js";
 import { announce, notice } from "./notices.js";
-import * as outbox from "./outbox.js";
-import { state } from "./state.js";
-import { look } from "./sync.js";
 
 let undoable;
 
@@ -75,8 +75,7 @@ function update({ key, id, version }, fields, left) {
 const held = () => state.changes.filter((change) => change.held);
 
 // After that, nobody knows the version.
-const expected = (version) =>
-	state.changes.some(({ kind }) => kind === "complete") ? "" : version;
+const expected = (version) => state.changes.some(({ kind }) => kind === "complete") ? "" : version;
 
 function undoLater(message) {
 	undoable?.remove();

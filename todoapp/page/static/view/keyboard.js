@@ -1,7 +1,7 @@
 // What the keyboard does.
 
 import { remove, undo } from "./actions.js";
-import { byId } from "./browser.js";
+import { byId } from "./dom.js";
 import { move } from "./list.js";
 import { edit } from "./row.js";
 

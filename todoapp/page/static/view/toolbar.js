@@ -1,9 +1,9 @@
 // Which todos are shown, in which order, and what can be done to all.
 
+import { left, state } from "../model/state.js";
+import { show } from "../net/sync.js";
 import { clear, complete } from "./actions.js";
-import { byId } from "./browser.js";
-import { left, state } from "./state.js";
-import { show } from "./sync.js";
+import { byId } from "./dom.js";
 
 const filters = document.querySelectorAll("#filters button");
 const search = byId("search");

@@ -1,8 +1,9 @@
 // The field for new todos, and what a description has to be.
 
+import { render } from "../model/state.js";
+import { keep, session } from "../model/storage.js";
 import { add } from "./actions.js";
-import { byId, keep, session } from "./browser.js";
-import { render } from "./state.js";
+import { byId } from "./dom.js";
 
 const LENGTH = Number(document.documentElement.dataset.length);
 

@@ -1,16 +1,23 @@
 // What the page says.
 
-import { byId } from "./browser.js";
-import { move } from "./list.js";
+import { byId } from "./dom.js";
+
+let restoreFocus;
+
+/** Call `focus()` when the button with the focus disappears. */
+export function start(focus) {
+	restoreFocus = focus;
+}
 
 export function announce(message) {
 	byId("status").textContent = message;
 }
 
-/** Show a message until the next, or "". */
+/** Show that the server is unavailable, until it is called with "". */
 export function banner(message) {
 	const item = byId("banner");
-	if (item.textContent !== message) item.textContent = message;
+	const text = message && `${message}. Trying again; your changes are kept.`;
+	if (item.textContent !== text) item.textContent = text;
 }
 
 /** Show a message for some seconds; one with a button lasts, unless `expired` says what then. */
@@ -27,7 +34,7 @@ export function notice(message, label, action, expired) {
 	act.onclick = () => {
 		item.remove();
 		action();
-		move(0);
+		restoreFocus();
 	};
 	close.onclick = end;
 	byId("notices").prepend(item);

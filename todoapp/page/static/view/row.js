@@ -1,9 +1,10 @@
 // One todo in the list, and its editor.
 
+import { state } from "../model/state.js";
+import { keep, session } from "../model/storage.js";
 import { rename } from "./actions.js";
 import { complain, isEnter, problem, room } from "./compose.js";
-import { byId, keep, session } from "./browser.js";
-import { state } from "./state.js";
+import { byId } from "./dom.js";
 
 export function update(item, row) {
 	const [check, text] = item.children;

@@ -1,8 +1,4 @@
-// What the page takes from the browser.
-
-export const byId = (id) => document.getElementById(id);
-
-export const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+// The storages of the browser, which may be forbidden or full.
 
 export let local = null;
 export let session = {};
