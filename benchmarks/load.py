@@ -54,12 +54,12 @@ def wrk(script: str, url: str, *arguments: str, connections: int, seconds: int) 
         raise SystemExit(f"wrk failed: {result.stderr or result.stdout}")
     counted = json.loads(lines[-1])
     errors = {
-        "no response": counted["sent"] - counted["answered"],
+        "no response": counted["sent"] - counted["received"],
         "status not 2xx": counted["bad"],
         "connection failed": counted["not_connected"],
     }
     return Load(
-        responses=counted["answered"] - counted["bad"],
+        responses=counted["received"] - counted["bad"],
         seconds=counted["seconds"],
         p99=counted["p99"],
         errors={kind: count for kind, count in errors.items() if count},

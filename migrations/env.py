@@ -36,7 +36,7 @@ def acquire_lock(connection: Connection) -> None:
 
 
 def migrate(connection: Connection) -> None:
-    """Acquire the migration lock and run the migrations, each in a transaction of its own."""
+    """Acquire the migration lock and run the migrations, each in its own transaction."""
     acquire_lock(connection)
     context.configure(
         connection=connection,

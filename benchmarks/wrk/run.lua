@@ -1,5 +1,5 @@
 -- Shared by all scripts. A run sends requests for `seconds`, and ends when each has its response:
--- wrk by itself aborts requests in flight, although the server has spent CPU time on them. At the
+-- on its own, wrk aborts requests in flight, although the server has spent CPU time on them. At the
 -- end, it prints its counts as one line of JSON.
 --
 -- Counting requires a single thread, which suffices: wrk can send far more requests than the
@@ -23,7 +23,7 @@ local function now()
 end
 
 -- Globals, so that done() can read them from the thread.
-sent, answered, bad, lasted = 0, 0, 0, 0
+sent, received, bad, lasted = 0, 0, 0, 0
 
 local seconds, send, begin
 
@@ -39,7 +39,7 @@ function delay()
    begin = begin or now()
    if now() < begin + seconds then return 0 end
    -- On SIGINT, wrk ends before its --duration is over.
-   if answered == sent then ffi.C.kill(ffi.C.getpid(), SIGINT) end
+   if received == sent then ffi.C.kill(ffi.C.getpid(), SIGINT) end
    return NEVER
 end
 
@@ -50,7 +50,7 @@ function request()
 end
 
 function response(status)
-   answered = answered + 1
+   received = received + 1
    lasted = now() - begin
    if status < 200 or status > 299 then bad = bad + 1 end
 end
@@ -62,11 +62,11 @@ function setup(thread)
 end
 
 function done(summary, latency)
-   local format = '{"sent": %d, "answered": %d, "bad": %d, "not_connected": %d, '
+   local format = '{"sent": %d, "received": %d, "bad": %d, "not_connected": %d, '
       .. '"seconds": %.6f, "p99": %.6f}\n'
    local get = function(name) return the_thread:get(name) end
    io.write(string.format(
-      format, get("sent"), get("answered"), get("bad"), summary.errors.connect,
+      format, get("sent"), get("received"), get("bad"), summary.errors.connect,
       get("lasted"), latency:percentile(99) / 1e6
    ))
 end
