@@ -55,7 +55,7 @@ lock: $(VENV)/installed ## Update the lock files from pyproject.toml (UPGRADE=1:
 	@$(LOCK_BROWSER) $(if $(UPGRADE),--upgrade) --output-file requirements-browser.txt
 	@$(LOCK_BENCH) $(if $(UPGRADE),--upgrade) --output-file benchmarks/requirements.txt
 
-audit: $(VENV)/installed ## Check the production dependencies for known vulnerabilities (needs access to pypi.org)
+audit: $(VENV)/installed ## Check the production dependencies for known vulnerabilities (needs the advisories of the package index)
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements.txt
 
 bench: benchmarks/.venv/installed ## Benchmark this service against others (25 minutes; needs wrk, and Node.js for one of them)
