@@ -107,6 +107,14 @@ class Database:
         )
         return {name for (name,) in rows}
 
+    def functions(self) -> set[tuple]:
+        return set(
+            self.sql(
+                "SELECT pg_get_functiondef(oid) FROM pg_proc"
+                " WHERE pronamespace = 'public'::regnamespace"
+            )
+        )
+
 
 @pytest.fixture
 def database(postgres: Postgres, empty_database: str) -> Database:
@@ -114,6 +122,7 @@ def database(postgres: Postgres, empty_database: str) -> Database:
 
 
 HEAD = "005"
+PREVIOUS = "004"
 TABLE_001 = {
     "id": ["integer", None, "NO", "nextval('todos_id_seq'::regclass)"],
     "description": ["character varying", 500, "NO", None],
@@ -127,6 +136,7 @@ TABLE_002 = {
     "updated_at": ["timestamp with time zone", None, "NO", "now()"],
 }
 TABLE_003 = {**TABLE_002, "json": ["text", None, "NO", None]}
+TABLE_HEAD = TABLE_002
 
 
 @pytest.mark.slow
@@ -168,20 +178,21 @@ def test_each_migration_upgrades_and_downgrades(database: Database) -> None:
     assert database.columns() == {}
 
 
-def test_the_newest_migration_goes_up_and_down(database: Database) -> None:
-    database.flask_db("upgrade", "004")
-    before = (database.columns(), database.indexes_and_constraints())
+def test_the_newest_migration_upgrades_and_downgrades(database: Database) -> None:
+    database.flask_db("upgrade", PREVIOUS)
+    before = (database.columns(), database.indexes_and_constraints(), database.functions())
     database.sql("INSERT INTO todos (description) VALUES ('Buy groceries')")
 
     database.flask_db("upgrade")
-    assert database.columns() == TABLE_002
+    assert database.columns() == TABLE_HEAD
     assert database.sql("SELECT todo_json(todos)::json ->> 'description' FROM todos") == [
         ("Buy groceries",)
     ]
 
     database.flask_db("downgrade")
-    assert (database.columns(), database.indexes_and_constraints()) == before
-    assert database.sql("SELECT json::json ->> 'description' FROM todos") == [("Buy groceries",)]
+    after = (database.columns(), database.indexes_and_constraints(), database.functions())
+    assert after == before
+    assert database.sql("SELECT description FROM todos") == [("Buy groceries",)]
 
 
 # The statements of the release with the column `json`.
@@ -200,7 +211,9 @@ OLD_STATEMENTS = (
 )
 
 
-def test_the_previous_release_still_works_after_the_newest_migration(database: Database) -> None:
+def test_the_release_with_the_stored_json_still_works_after_migration_005(
+    database: Database,
+) -> None:
     def results() -> list[list[tuple]]:
         database.sql(
             "TRUNCATE todos RESTART IDENTITY;"
@@ -219,7 +232,7 @@ def test_the_previous_release_still_works_after_the_newest_migration(database: D
 
 
 def test_the_newest_migration_does_not_rewrite_the_table(database: Database) -> None:
-    database.flask_db("upgrade", "004")
+    database.flask_db("upgrade", PREVIOUS)
     before = database.sql("SELECT pg_relation_filenode('todos')")
 
     database.flask_db("upgrade")
@@ -233,7 +246,7 @@ def test_the_models_match_the_migrated_schema(database: Database) -> None:
 
     assert "No new upgrade operations detected" in database.flask_db("check")
     assert database.flask_db("current") == f"{HEAD} (head)\n"
-    assert database.flask_db("history").startswith(f"004 -> {HEAD} (head)")
+    assert database.flask_db("history").startswith(f"{PREVIOUS} -> {HEAD} (head)")
 
 
 def test_upgrade_at_head_is_a_no_op(database: Database) -> None:
@@ -277,7 +290,7 @@ def test_upgrade_adopts_the_predecessors_database(
     database.flask_db("upgrade")
 
     assert database.revision() == HEAD
-    assert database.columns() == TABLE_002
+    assert database.columns() == TABLE_HEAD
     client = make_app(DATABASE_URL=database.environ["DATABASE_URL"]).test_client()
     assert client.get("/api/todos").get_json() == [
         {
@@ -327,7 +340,7 @@ def test_upgrade_accepts_a_missing_second_index_and_a_renamed_primary_key(
 
     database.flask_db("upgrade")
 
-    assert database.columns() == TABLE_002
+    assert database.columns() == TABLE_HEAD
 
 
 def test_a_failed_migration_is_rolled_back(database: Database) -> None:
@@ -448,7 +461,7 @@ def test_concurrent_upgrades_are_serialized_and_both_succeed(database: Database)
     results = [(upgrade.communicate(timeout=60)[1], upgrade.returncode) for upgrade in upgrades]
     assert [status for _, status in results] == [0, 0], results
     assert all("Another migration is running" in stderr for stderr, _ in results)
-    assert database.columns() == TABLE_002
+    assert database.columns() == TABLE_HEAD
 
 
 def test_a_migration_that_hits_the_lock_timeout_changes_nothing(
