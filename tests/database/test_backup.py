@@ -11,6 +11,8 @@ from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskClient
 
+from tests.support.todos import ndjson, todo
+
 Sql = Callable[[str], list[tuple]]
 Invoke = Callable[..., Result]
 
@@ -31,17 +33,6 @@ DESCRIPTIONS = [
     "\N{PILE OF POO}" * 500,
     "\x01" * 500,
 ]
-TIMESTAMP = "2025-12-28T10:00:00.123456Z"
-
-
-def todo(number: int, **fields: object) -> dict[str, object]:
-    """Return a todo as `export` serializes it."""
-    times = {"created_at": TIMESTAMP, "updated_at": TIMESTAMP}
-    return {"id": number, "description": f"todo {number}", "completed": False, **times, **fields}
-
-
-def ndjson(*todos: object) -> bytes:
-    return b"".join(json.dumps(todo).encode() + b"\n" for todo in todos)
 
 
 @pytest.fixture

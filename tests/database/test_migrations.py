@@ -16,6 +16,7 @@ from flask import Flask
 from sqlalchemy import make_url
 
 from dev.postgres import Postgres
+from tests.support.todos import todo
 from tests.support.waiting import wait_until
 from todoapp.extensions import migrate
 
@@ -293,27 +294,20 @@ def test_upgrade_adopts_the_predecessors_database(
     assert database.columns() == TABLE_HEAD
     client = make_app(DATABASE_URL=database.environ["DATABASE_URL"]).test_client()
     assert client.get("/api/todos").get_json() == [
-        {
-            "id": 1,
-            "description": "Buy groceries",
-            "completed": False,
-            "created_at": "2025-12-28T10:00:00.123456Z",
-            "updated_at": "2025-12-28T10:00:00.123456Z",
-        },
-        {
-            "id": 2,
-            "description": "   ",
-            "completed": False,
-            "created_at": "2025-06-28T10:00:00.000000Z",
-            "updated_at": "2025-06-29T10:00:00.000000Z",
-        },
-        {
-            "id": 3,
-            "description": " ",
-            "completed": True,
-            "created_at": "2025-03-30T01:30:00.000000Z",
-            "updated_at": "2025-03-30T02:30:00.000000Z",
-        },
+        todo(1, description="Buy groceries"),
+        todo(
+            2,
+            description="   ",
+            created_at="2025-06-28T10:00:00.000000Z",
+            updated_at="2025-06-29T10:00:00.000000Z",
+        ),
+        todo(
+            3,
+            description=" ",
+            completed=True,
+            created_at="2025-03-30T01:30:00.000000Z",
+            updated_at="2025-03-30T02:30:00.000000Z",
+        ),
     ]
     for todo_id in (2, 3):
         completion = client.patch(f"/api/todos/{todo_id}", json={"completed": True})

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.database.test_backup import ndjson, todo
-from tests.support.todos import IDENTICAL, insert_todos
+from tests.support.todos import IDENTICAL, insert_todos, ndjson, todo
 from tests.support.types import Sql
 from tests.support.waiting import wait_until
 from tests.support.web import ROOT

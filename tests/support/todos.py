@@ -1,8 +1,25 @@
 """Todos for tests: created through the API, or with SQL for long lists."""
 
+import json
 from typing import Any
 
 from flask.testing import FlaskClient
+
+TIMESTAMP = "2025-12-28T10:00:00.123456Z"
+
+
+def todo(number: int, **fields: object) -> dict[str, object]:
+    """Return a todo with exactly the fields that the service returns, in their order."""
+    times = {"created_at": TIMESTAMP, "updated_at": TIMESTAMP}
+    return {"id": number, "description": f"todo {number}", "completed": False, **times, **fields}
+
+
+FIELDS = list(todo(1))
+
+
+def ndjson(*todos: object) -> bytes:
+    """Return todos as `flask todos export` writes them: one line of JSON each."""
+    return b"".join(json.dumps(todo).encode() + b"\n" for todo in todos)
 
 
 def create_todo(client: FlaskClient, **fields: Any) -> dict[str, Any]:
