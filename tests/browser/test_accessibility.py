@@ -110,13 +110,13 @@ def make_errors(stage: Stage) -> None:
     stage.page.get_by_role("textbox", name="Description").fill("x" * 501)
     stage.page.get_by_role("textbox", name="Description").press("Enter")
     add(stage.page, "y" * 510)
-    expect(stage.page.get_by_role("alert").filter(has_text="Too long")).to_have_count(2)
+    expect(stage.page.get_by_role("alert").filter(has_text="too long")).to_have_count(2)
 
 
 def make_an_offer(stage: Stage) -> None:
     show_a_full_list(stage)
     stage.page.get_by_role("textbox", name="New todo").fill("Tea\nCoffee\nSugar")
-    expect(stage.page.get_by_role("button", name="Add 3 todos, one a line")).to_be_visible()
+    expect(stage.page.get_by_role("button", name="Add 3 todos, one per line")).to_be_visible()
 
 
 def delete(stage: Stage) -> None:
@@ -127,8 +127,8 @@ def delete(stage: Stage) -> None:
 
 def show_the_keys(stage: Stage) -> None:
     show_a_full_list(stage)
-    stage.page.get_by_role("button", name="Keys").click()
-    expect(stage.page.get_by_role("dialog", name="Keys")).to_be_visible()
+    stage.page.get_by_role("button", name="Keyboard shortcuts").click()
+    expect(stage.page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
 
 
 def show_the_banner(stage: Stage) -> None:
@@ -217,7 +217,7 @@ def test_what_one_is_about_to_press_stays_where_it_is_when_another_notice_comes(
 
     checkbox(page, "Milk").click()
 
-    expect(page.get_by_text("Taken back. Internal server error.")).to_be_visible()
+    expect(page.get_by_text("Couldn't save: Internal server error")).to_be_visible()
     assert undo.bounding_box() == before
 
 
@@ -228,7 +228,7 @@ def test_who_wants_no_motion_gets_none(stage: Stage) -> None:
     checkbox(page, "Milk").check()
     checkbox(page, "Bread").press("Delete")
     add(page, "Tea")
-    page.get_by_role("button", name="Keys").click()
+    page.get_by_role("button", name="Keyboard shortcuts").click()
 
     assert page.evaluate("document.getAnimations().length") == 0
     moving = """() => [...document.querySelectorAll("*")].filter(element => {
@@ -312,8 +312,8 @@ def test_what_is_wrong_at_a_field_is_said_and_belongs_to_the_field(page: Page) -
 
     field.press("Enter")
 
-    expect(page.get_by_role("alert").filter(has_text="A todo needs some words.")).to_be_visible()
-    expect(field).to_have_accessible_description("A todo needs some words.")
+    expect(page.get_by_role("alert").filter(has_text="Type something first")).to_be_visible()
+    expect(field).to_have_accessible_description("Type something first")
     expect(field).to_have_attribute("aria-invalid", "true")
 
 
@@ -326,5 +326,5 @@ def test_what_is_wrong_in_an_editor_belongs_to_it(page: Page, sql: Sql) -> None:
     editor.fill("")
     editor.press("Enter")
 
-    expect(page.get_by_role("alert").filter(has_text="A todo needs some words.")).to_be_visible()
-    expect(editor).to_have_accessible_description("A todo needs some words.")
+    expect(page.get_by_role("alert").filter(has_text="Type something first")).to_be_visible()
+    expect(editor).to_have_accessible_description("Type something first")

@@ -96,7 +96,7 @@ def test_empty_is_said_at_the_field_and_nothing_is_sent(page: Page, typed: str) 
     page.goto("/")
     sent = changes(page)
     add(page, typed)
-    expect(complaint(page)).to_have_text("A todo needs some words.")
+    expect(complaint(page)).to_have_text("Type something first")
     expect(field(page)).to_be_focused()
     expect(field(page)).to_have_attribute("aria-invalid", "true")
     expect(descriptions(page)).to_have_count(0)
@@ -110,7 +110,7 @@ def test_too_long_is_said_at_the_field_and_what_was_typed_stays(page: Page) -> N
     page.goto("/")
     sent = changes(page)
     add(page, "🧺" * (LENGTH + 2))
-    expect(complaint(page)).to_have_text("Too long by 2: 500 characters are the most.")
+    expect(complaint(page)).to_have_text("2 characters too long (500 at most)")
     expect(field(page)).to_have_value("🧺" * (LENGTH + 2))
     expect(descriptions(page)).to_have_count(0)
     assert sent == []
@@ -128,17 +128,17 @@ def test_shift_and_enter_make_a_line_more_of_the_same_todo(page: Page, sql: Sql)
 def test_lines_that_are_pasted_are_offered_as_a_todo_each(page: Page, sql: Sql) -> None:
     page.goto("/")
     paste(page, "Milk\r\n\n  Bread \n\t\nEggs\n")
-    page.get_by_role("button", name="Add 3 todos, one a line").click()
+    page.get_by_role("button", name="Add 3 todos, one per line").click()
     expect(descriptions(page)).to_have_text(["Eggs", "Bread", "Milk"])
     expect(field(page)).to_be_focused()
-    expect(page.get_by_role("button", name="one a line")).to_be_hidden()
+    expect(page.get_by_role("button", name="one per line")).to_be_hidden()
     wait_until(lambda: [text for text, _ in table(sql)] == ["Milk", "Bread", "Eggs"])
 
 
 def test_one_line_is_no_offer(page: Page) -> None:
     page.goto("/")
     paste(page, "\nMilk\n")
-    expect(page.get_by_role("button", name="one a line")).to_be_hidden()
+    expect(page.get_by_role("button", name="one per line")).to_be_hidden()
 
 
 def test_enter_adds_the_lines_that_are_pasted_as_one_todo(page: Page, sql: Sql) -> None:
@@ -152,8 +152,8 @@ def test_a_line_that_is_too_long_is_named_and_no_line_is_added(page: Page) -> No
     page.goto("/")
     sent = changes(page)
     paste(page, f"Milk\n{'a' * (LENGTH + 1)}\nEggs")
-    page.get_by_role("button", name="Add 3 todos, one a line").click()
-    expect(complaint(page)).to_have_text("Line 2: Too long by 1: 500 characters are the most.")
+    page.get_by_role("button", name="Add 3 todos, one per line").click()
+    expect(complaint(page)).to_have_text("Line 2: 1 character too long (500 at most)")
     expect(descriptions(page)).to_have_count(0)
     assert sent == []
 
@@ -163,11 +163,11 @@ def test_a_thousand_lines_are_added_and_one_more_is_refused(page: Page, sql: Sql
     sent = changes(page)
     lines = [f"{number:04}" for number in range(1001)]
     paste(page, "\n".join(lines))
-    page.get_by_role("button", name="Add 1001 todos, one a line").click()
-    expect(complaint(page)).to_have_text("More than 1000 lines.")
+    page.get_by_role("button", name="Add 1001 todos, one per line").click()
+    expect(complaint(page)).to_have_text("Too many lines (1000 at most)")
     assert sent == []
     field(page).fill("\n".join(lines[:-1]))
-    page.get_by_role("button", name="Add 1000 todos, one a line").click()
+    page.get_by_role("button", name="Add 1000 todos, one per line").click()
     expect(descriptions(page)).to_have_text(lines[-2::-1])
     wait_until(lambda: [text for text, _ in table(sql)] == lines[:-1], seconds=120)
 
@@ -213,12 +213,12 @@ def test_what_the_server_refuses_is_taken_back_and_offered_again(
     page.goto("/")
     add(page, "Buy\0milk")
     add(page, "Call Ann")
-    expect(messages(page)).to_contain_text("Not saved: Buy")
+    expect(messages(page)).to_contain_text("Couldn't save “Buy")
     expect(messages(page)).to_contain_text("must not contain NUL")
     expect(descriptions(page)).to_have_text(["Call Ann"])
-    expect(page.locator("#left")).to_have_text("1 left")
+    expect(page.locator("#remaining")).to_have_text("1 left")
     messages(page).get_by_role("button", name="Add it").click()
-    expect(messages(page)).to_contain_text("Not saved: Buy")
+    expect(messages(page)).to_contain_text("Couldn't save “Buy")
     assert table(sql) == [("Call Ann", False)]
 
 
@@ -257,7 +257,9 @@ def test_what_something_before_the_server_refuses_holds_nothing_up(
     page.goto("/")
     add(page, "DROP TABLE todos")
     add(page, "Milk")
-    expect(messages(page)).to_contain_text("Not saved: DROP TABLE todos. The server answered 403.")
+    expect(messages(page)).to_contain_text(
+        "Couldn't save “DROP TABLE todos”: The server responded with status 403"
+    )
     wait_until(lambda: table(sql) == [("Milk", False)])
 
 

@@ -12,9 +12,9 @@ from tests.support.page import (
     hold,
     insert,
     item,
-    left,
     locked,
     messages,
+    remaining,
     table,
 )
 from tests.support.waiting import wait_until
@@ -61,14 +61,14 @@ def has_table(sql: Sql, *rows: tuple[str, bool]) -> None:
 def test_a_click_completes_and_another_reopens(page: Page, sql: Sql) -> None:
     insert(sql, "Buy milk")
     page.goto("/")
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
     checkbox(page, "Buy milk").click()
     expect(checkbox(page, "Buy milk")).to_be_checked()
-    expect(left(page)).to_have_text("0 left")
+    expect(remaining(page)).to_have_text("0 left")
     has_table(sql, ("Buy milk", True))
     checkbox(page, "Buy milk").click()
     expect(checkbox(page, "Buy milk")).not_to_be_checked()
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
     has_table(sql, ("Buy milk", False))
 
 
@@ -82,7 +82,7 @@ def test_two_clicks_before_the_page_is_painted_are_two_changes(page: Page, sql: 
     )
     assert [body for _, _, body in sent] == ['{"completed":true}', '{"completed":false}']
     expect(checkbox(page, "Buy milk")).not_to_be_checked()
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
     has_table(sql, ("Buy milk", False))
 
 
@@ -164,9 +164,9 @@ def test_an_edit_that_changes_nothing_sends_nothing(page: Page, sql: Sql, descri
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("", "A todo needs some words."),
-        (" \n", "A todo needs some words."),
-        ("🧺" * 501, "Too long by 1: 500 characters are the most."),
+        ("", "Type something first"),
+        (" \n", "Type something first"),
+        ("🧺" * 501, "1 character too long (500 at most)"),
     ],
 )
 def test_an_edit_that_cannot_be_is_said_at_the_field_and_nothing_is_sent(
@@ -215,14 +215,14 @@ def test_undo_brings_a_deleted_todo_back_to_its_place(page: Page, sql: Sql) -> N
     page.clock.install()
     page.goto("/")
     sent = changes(page)
-    expect(left(page)).to_have_text("3 left")
+    expect(remaining(page)).to_have_text("3 left")
     delete(page, "Bread")
     expect(descriptions(page)).to_have_text(["Eggs", "Milk"])
     expect(messages(page)).to_contain_text("Deleted “Bread”")
-    expect(left(page)).to_have_text("2 left")
+    expect(remaining(page)).to_have_text("2 left")
     undo(page).click()
     expect(descriptions(page)).to_have_text(["Eggs", "Bread", "Milk"])
-    expect(left(page)).to_have_text("3 left")
+    expect(remaining(page)).to_have_text("3 left")
     expect(undo(page)).to_be_hidden()
     let_undo_end(page)
     assert sent == []
@@ -236,7 +236,7 @@ def test_a_deletion_is_carried_out_after_some_seconds(page: Page, sql: Sql) -> N
     assert len(table(sql)) == 2
     has_table(sql, ("Milk", False))
     expect(undo(page)).to_be_hidden()
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
     expect(descriptions(page)).to_have_text(["Milk"])
 
 
@@ -265,10 +265,10 @@ def test_several_deletions_have_one_undo(page: Page, sql: Sql) -> None:
         delete(page, each)
     expect(messages(page)).to_contain_text("Deleted 3 todos")
     expect(undo(page)).to_have_count(1)
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
     undo(page).click()
     expect(descriptions(page)).to_have_text(["Tea", "Eggs", "Bread", "Milk"])
-    expect(left(page)).to_have_text("4 left")
+    expect(remaining(page)).to_have_text("4 left")
     let_undo_end(page)
     assert sent == []
 
@@ -287,7 +287,7 @@ def test_a_deletion_is_carried_out_when_the_page_goes_at_once(
     has_table(sql, ("Milk", False))
     if how == "reload":
         expect(descriptions(page)).to_have_text(["Milk"])
-        expect(left(page)).to_have_text("1 left")
+        expect(remaining(page)).to_have_text("1 left")
 
 
 def test_what_was_cleared_on_closing_is_not_cleared_again_later(page: Page, sql: Sql) -> None:
@@ -313,7 +313,7 @@ def test_complete_all_without_an_answer_is_not_done_again_later(
 ) -> None:
     insert(sql, "Milk")
     page.goto("/")
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
     with locked(database):
         page.get_by_role("button", name="Complete all").click()
         page.get_by_role("button", name="Close").click()
@@ -347,17 +347,17 @@ def test_a_todo_that_was_just_added_can_be_changed_and_deleted(
         expect(descriptions(page)).to_have_text(["Bread and butter", "Milk"])
     has_table(sql, ("Milk", True), ("Bread and butter", False))
     expect(descriptions(page)).to_have_text(["Bread and butter", "Milk"])
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
 
 
 def test_complete_all_completes_what_is_left(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread")
     insert(sql, "Tea", completed=True)
     page.goto("/")
-    expect(left(page)).to_have_text("2 left")
+    expect(remaining(page)).to_have_text("2 left")
     page.get_by_role("button", name="Complete all").click()
     expect(page.get_by_role("checkbox", checked=True)).to_have_count(3)
-    expect(left(page)).to_have_text("0 left")
+    expect(remaining(page)).to_have_text("0 left")
     page.get_by_role("button", name="Close").click()
     has_table(sql, ("Milk", True), ("Bread", True), ("Tea", True))
 
@@ -367,18 +367,18 @@ def test_none_is_left_from_completing_all_until_the_server_has_counted(
 ) -> None:
     insert(sql, "Milk", "Bread")
     page.goto("/")
-    expect(left(page)).to_have_text("2 left")
+    expect(remaining(page)).to_have_text("2 left")
     counts = hold(page, "**/api/todos?*count=true*")
     with page.expect_request("**/api/todos?*count=true*"):
         page.get_by_role("button", name="Complete all").click()
         page.get_by_role("button", name="Close").click()
-    expect(left(page)).to_have_text("0 left")
+    expect(remaining(page)).to_have_text("0 left")
     with page.expect_response("**/api/todos?*count=true*"):
         for count in counts:
             count.continue_()
         page.unroute_all()
     page.evaluate("() => new Promise(requestAnimationFrame)")
-    expect(left(page)).to_have_text("0 left")
+    expect(remaining(page)).to_have_text("0 left")
 
 
 def test_clear_removes_what_is_completed(page: Page, sql: Sql) -> None:
@@ -387,7 +387,7 @@ def test_clear_removes_what_is_completed(page: Page, sql: Sql) -> None:
     page.goto("/")
     page.get_by_role("button", name="Clear completed").click()
     expect(descriptions(page)).to_have_text(["Milk"])
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
     messages(page).get_by_role("button", name="Close").click()
     has_table(sql, ("Milk", False))
 
@@ -400,13 +400,13 @@ def test_complete_all_can_be_undone(page: Page, sql: Sql, how: str) -> None:
     page.goto("/")
     sent = changes(page)
     page.get_by_role("button", name="Complete all").click()
-    expect(left(page)).to_have_text("0 left")
+    expect(remaining(page)).to_have_text("0 left")
     if how == "click":
         undo(page).click()
     else:
         page.keyboard.press("z")
     expect(page.get_by_role("checkbox", checked=True)).to_have_count(1)
-    expect(left(page)).to_have_text("2 left")
+    expect(remaining(page)).to_have_text("2 left")
     let_undo_end(page)
     assert sent == []
 
@@ -414,12 +414,12 @@ def test_complete_all_can_be_undone(page: Page, sql: Sql, how: str) -> None:
 def test_complete_all_is_for_the_todos_as_they_were(page: Page, sql: Sql) -> None:
     insert(sql, "Milk")
     page.goto("/")
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
     page.get_by_role("button", name="Complete all").click()
     add(page, "Bread")
     has_table(sql, ("Milk", True), ("Bread", False))
     expect(checkbox(page, "Bread")).not_to_be_checked()
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
 
 
 def test_clear_can_still_be_undone_when_something_was_added(page: Page, sql: Sql) -> None:
@@ -465,7 +465,7 @@ def test_clear_can_be_undone(page: Page, sql: Sql) -> None:
     expect(descriptions(page)).to_have_text(["Milk"])
     undo(page).click()
     expect(descriptions(page)).to_have_text(["Bread", "Milk"])
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
     let_undo_end(page)
     assert sent == []
 
@@ -479,7 +479,7 @@ def test_clear_spares_what_is_completed_after_it(page: Page, sql: Sql) -> None:
     expect(descriptions(page)).to_have_text(["Milk"])
     has_table(sql, ("Milk", True))
     expect(checkbox(page, "Milk")).to_be_checked()
-    expect(left(page)).to_have_text("0 left")
+    expect(remaining(page)).to_have_text("0 left")
 
 
 def test_complete_all_and_clear_wait_while_a_search_hides_others(page: Page, sql: Sql) -> None:
@@ -505,11 +505,11 @@ def test_many_quick_changes_of_a_todo_arrive_in_order(
             page.keyboard.press("Enter")
         expect(descriptions(page)).to_have_text(["Milk 4"])
         expect(page.get_by_role("checkbox")).to_be_checked()
-        expect(left(page)).to_have_text("0 left")
+        expect(remaining(page)).to_have_text("0 left")
         assert table(sql) == [("Milk", False)]
     has_table(sql, ("Milk 4", True))
     expect(descriptions(page)).to_have_text(["Milk 4"])
-    expect(left(page)).to_have_text("0 left")
+    expect(remaining(page)).to_have_text("0 left")
     expect(messages(page)).to_be_empty()
 
 
@@ -520,7 +520,7 @@ def test_many_quick_changes_of_many_todos_arrive(
     names = [f"Todo {number}" for number in range(8)]
     insert(sql, *names)
     page.goto("/")
-    expect(left(page)).to_have_text("8 left")
+    expect(remaining(page)).to_have_text("8 left")
     with locked(database):
         for name in names:
             checkbox(page, name).click()
@@ -528,11 +528,11 @@ def test_many_quick_changes_of_many_todos_arrive(
         add(page, "Tea")
         for name in names[:2]:
             expect(item(page, name)).to_be_hidden()
-        expect(left(page)).to_have_text("1 left")
+        expect(remaining(page)).to_have_text("1 left")
         assert len(table(sql)) == 8
     has_table(sql, ("Tea", False))
     expect(descriptions(page)).to_have_text(["Tea"])
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
 
 
 def test_changes_made_where_the_browser_is_slow_to_paint_are_not_taken_back(
@@ -580,7 +580,7 @@ def test_an_editor_that_may_not_be_left_is_the_only_one(page: Page, sql: Sql) ->
     expect(editor(page)).to_be_focused()
     expect(editor(page)).to_have_value(" ")
     page.keyboard.press("Enter")
-    expect(complaint(page)).to_have_text("A todo needs some words.")
+    expect(complaint(page)).to_have_text("Type something first")
 
 
 def test_a_draft_of_what_is_not_in_view_is_offered_until_it_is_saved(page: Page, sql: Sql) -> None:
@@ -608,7 +608,7 @@ def test_what_is_refused_is_offered_again_as_it_was_last(
     editor(page).fill("Buy soy milk")
     page.keyboard.press("Enter")
     held.pop().continue_()
-    expect(messages(page)).to_contain_text("Not saved: Buy soy milk.")
+    expect(messages(page)).to_contain_text("Couldn't save “Buy soy milk”")
     messages(page).get_by_role("button", name="Add it").click()
     has_table(sql, ("Buy soy milk", False))
 

@@ -172,7 +172,7 @@ def test_what_is_deleted_in_one_tab_and_cleared_in_another_is_nobodys_trouble(
     with page.expect_response(re.compile(r"/api/todos/\d+")):
         page.get_by_role("button", name="Close").click()
 
-    expect(page.get_by_text(re.compile("Taken back|Not saved"))).to_have_count(0)
+    expect(page.get_by_text(re.compile("Couldn't save"))).to_have_count(0)
     assert table(sql) == []
 
 
@@ -347,7 +347,7 @@ def test_who_saves_what_was_changed_meanwhile_overwrites_nothing_and_is_offered_
     edit(page, "Milk", "Soy milk").press("Enter")
 
     said = page.get_by_role("region", name="Messages")
-    expect(said).to_contain_text("Not saved: Soy milk. It was changed elsewhere to “Oat milk”.")
+    expect(said).to_contain_text("Couldn't save “Soy milk”: it was changed elsewhere to “Oat milk”")
     expect(descriptions(page)).to_have_text(["Oat milk"])
     assert table(sql) == [("Oat milk", False)]
 
@@ -422,7 +422,7 @@ def test_a_tick_for_a_todo_that_says_something_else_now_is_taken_back(
     checkbox(page, "Sell the car").click()
 
     said = page.get_by_role("region", name="Messages")
-    expect(said).to_contain_text("Taken back. It was changed elsewhere to “Keep the car”.")
+    expect(said).to_contain_text("Couldn't save: it was changed elsewhere to “Keep the car”")
     expect(checkbox(page, "Keep the car")).not_to_be_checked()
     assert table(sql) == [("Keep the car", False)]
 
@@ -439,7 +439,7 @@ def test_a_todo_that_was_changed_meanwhile_is_not_deleted(
     page.get_by_role("button", name="Close").click()
 
     said = page.get_by_role("region", name="Messages")
-    expect(said).to_contain_text("It was changed elsewhere to “The key is under the mat”.")
+    expect(said).to_contain_text("it was changed elsewhere to “The key is under the mat”")
     expect(descriptions(page)).to_have_text(["The key is under the mat"])
     assert table(sql) == [("The key is under the mat", False)]
 
@@ -509,7 +509,7 @@ def test_what_was_typed_for_a_todo_that_is_deleted_is_offered_again(
     editor.press("Enter")
 
     said = page.get_by_role("region", name="Messages")
-    expect(said).to_contain_text("Not saved: Soy milk. It was deleted elsewhere.")
+    expect(said).to_contain_text("Couldn't save “Soy milk”: it was deleted elsewhere")
     expect(descriptions(page)).to_have_text(["New", "Bread"])
     page.get_by_role("button", name="Add it").click()
     expect(descriptions(page)).to_have_text(["Soy milk", "New", "Bread"])

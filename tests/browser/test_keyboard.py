@@ -19,7 +19,7 @@ def field(page: Page) -> Locator:
 
 
 def help_(page: Page) -> Locator:
-    return page.get_by_role("dialog", name="Keys")
+    return page.get_by_role("dialog", name="Keyboard shortcuts")
 
 
 def test_todos_are_added_completed_edited_deleted_and_brought_back(page: Page, sql: Sql) -> None:
@@ -55,7 +55,7 @@ def test_a_search_a_filter_and_an_order_are_reached(page: Page, sql: Sql) -> Non
     page.keyboard.type("mi")
     expect(descriptions(page)).to_have_text(["Mint", "Milk"])
     press(page, "Tab")
-    expect(page.get_by_role("combobox", name="Order")).to_be_focused()
+    expect(page.get_by_role("combobox", name="Sort order")).to_be_focused()
     page.keyboard.type("A to Z")
     expect(descriptions(page)).to_have_text(["Milk", "Mint"])
     press(page, "Shift+Tab", "Shift+Tab", "Shift+Tab", "Space")
@@ -108,7 +108,7 @@ def test_the_keys_do_nothing_while_they_are_shown(page: Page, sql: Sql) -> None:
 
 def test_the_keys_are_shown_by_their_button(page: Page) -> None:
     page.goto("/")
-    page.get_by_role("button", name="Keys").press("Enter")
+    page.get_by_role("button", name="Keyboard shortcuts").press("Enter")
     expect(help_(page)).to_be_visible()
     press(page, "Enter")
     expect(help_(page)).to_be_hidden()

@@ -398,7 +398,7 @@ def test_a_refused_todo_is_taken_back_says_why_and_offers_what_was_typed(
     add(page, "Milk")
 
     said = page.get_by_role("region", name="Messages")
-    expect(said).to_contain_text("Not saved: Forbidden. Internal server error.")
+    expect(said).to_contain_text("Couldn't save “Forbidden”: Internal server error")
     expect(descriptions(page)).to_have_text(["Milk"])
     expect_no_banner(page)
     wait_until(lambda: table(sql) == [("Milk", False)])
@@ -417,7 +417,7 @@ def test_a_refused_change_is_taken_back_and_says_why(page: Page, sql: Sql) -> No
     checkbox(page, "Milk").click()
 
     said = page.get_by_role("region", name="Messages")
-    expect(said).to_contain_text("Taken back. Internal server error.")
+    expect(said).to_contain_text("Couldn't save: Internal server error")
     expect(checkbox(page, "Milk")).not_to_be_checked()
     expect(page.get_by_text("1 left")).to_be_visible()
 
@@ -431,7 +431,7 @@ def test_a_refused_new_text_is_taken_back_says_why_and_is_not_lost(page: Page, s
     page.get_by_role("textbox", name="Description").press("Enter")
 
     said = page.get_by_role("region", name="Messages")
-    expect(said).to_contain_text("Not saved: Forbidden. Internal server error.")
+    expect(said).to_contain_text("Couldn't save “Forbidden”: Internal server error")
     expect(descriptions(page)).to_have_text(["Milk"])
     assert table(sql) == [("Milk", False)]
 
@@ -449,7 +449,7 @@ def test_completing_all_is_taken_back_as_a_whole(page: Page, sql: Sql) -> None:
     page.get_by_role("button", name="Complete all").click()
 
     said = page.get_by_role("region", name="Messages")
-    expect(said).to_contain_text("Taken back. Internal server error.")
+    expect(said).to_contain_text("Couldn't save: Internal server error")
     for description in ("Milk", "Bread"):
         expect(checkbox(page, description)).not_to_be_checked()
     expect(page.get_by_text("2 left")).to_be_visible()

@@ -14,9 +14,9 @@ from tests.support.page import (
     descriptions,
     hold,
     insert,
-    left,
     locked,
     messages,
+    remaining,
     table,
 )
 from tests.support.waiting import wait_until
@@ -38,7 +38,7 @@ def search(page: Page) -> Locator:
 
 
 def sort(page: Page) -> Locator:
-    return page.get_by_role("combobox", name="Order")
+    return page.get_by_role("combobox", name="Sort order")
 
 
 def filters(page: Page, name: str) -> Locator:
@@ -76,7 +76,7 @@ def test_the_newest_comes_first(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread", "Eggs")
     page.goto("/")
     expect(descriptions(page)).to_have_text(["Eggs", "Bread", "Milk"])
-    expect(left(page)).to_have_text("3 left")
+    expect(remaining(page)).to_have_text("3 left")
 
 
 def test_scrolling_loads_page_after_page_by_cursor_and_each_todo_once(
@@ -96,7 +96,7 @@ def test_scrolling_loads_page_after_page_by_cursor_and_each_todo_once(
     cursors = [value for each in reads for value in parse_qs(each).get("cursor", [])]
     # The first page comes without one, and the last has no next.
     assert len(cursors) == len(set(cursors)) == -(-MANY // 50) - 1
-    assert left(page).text_content() == f"{MANY} left"
+    assert remaining(page).text_content() == f"{MANY} left"
 
 
 def test_no_page_more_is_loaded_than_is_near(page: Page, sql: Sql, reads: list[str]) -> None:
@@ -105,7 +105,7 @@ def test_no_page_more_is_loaded_than_is_near(page: Page, sql: Sql, reads: list[s
         " SELECT 'Todo ' || n, false FROM generate_series(1, 1000) n"
     )
     page.goto("/")
-    expect(left(page)).to_have_text("1,000 left")
+    expect(remaining(page)).to_have_text("1,000 left")
     page.wait_for_event("response", lambda response: response.status == 304)
     assert sum("cursor" in each for each in reads) <= 2
 
@@ -131,7 +131,7 @@ def test_without_todos_it_says_so_and_no_skeleton_stays(page: Page, sql: Sql) ->
     page.goto("/")
     expect(page.get_by_text("No todos yet. Add one!")).to_be_visible()
     expect(page.locator("#todos")).not_to_have_css("background-image", SKELETON)
-    expect(left(page)).to_have_text("0 left")
+    expect(remaining(page)).to_have_text("0 left")
     add(page, "Milk")
     expect(page.get_by_text("No todos yet")).to_be_hidden()
 
@@ -154,7 +154,7 @@ def test_a_filter_shows_its_todos_and_a_reload_keeps_it(page: Page, sql: Sql) ->
     filters(page, "All").click()
     expect(descriptions(page)).to_have_text(["Bread", "Milk"])
     has_query(page)
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_a_filter_after_a_search_is_a_step_of_its_own(page: Page, sql: Sql) -> N
     [
         ("Newest first", ["Apples", "Cream", "Bread"]),
         ("Oldest first", ["Bread", "Cream", "Apples"]),
-        ("Last changed", ["Bread", "Apples", "Cream"]),
+        ("Recently updated", ["Bread", "Apples", "Cream"]),
         ("A to Z", ["Apples", "Bread", "Cream"]),
     ],
 )

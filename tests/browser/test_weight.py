@@ -58,7 +58,7 @@ def test_nothing_comes_from_another_origin(page: Page, sql: Sql) -> None:
     origin = page.evaluate("location.origin")
 
     add(page, "Bread")
-    page.get_by_role("button", name="Keys").click()
+    page.get_by_role("button", name="Keyboard shortcuts").click()
 
     expect(descriptions(page)).to_have_text(["Bread", "Milk"])
     assert requests

@@ -64,9 +64,9 @@ def messages(page: Page) -> Locator:
     return page.get_by_role("region", name="Messages")
 
 
-def left(page: Page) -> Locator:
+def remaining(page: Page) -> Locator:
     """Return what says how many todos are left to do."""
-    return page.locator("#left")
+    return page.locator("#remaining")
 
 
 def changes(page: Page) -> list[tuple[str, str, str | None]]:
