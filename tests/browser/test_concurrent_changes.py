@@ -14,6 +14,7 @@ from tests.support.page import (
     edit,
     insert,
     item,
+    pause_clock,
     table,
 )
 from tests.support.waiting import wait_until
@@ -80,7 +81,7 @@ def test_page_polls_within_five_seconds(page: Page, sql: Sql) -> None:
     page.clock.install()
     page.goto("/")
     page.wait_for_event("response", lambda response: response.status == 304)
-    page.clock.pause_at(page.evaluate("Date.now() + 100"))
+    pause_clock(page)
     # A refresh is two requests, and the next one is due 3.5 s after both responses.
     wait_until(lambda: page.evaluate("true") and not underway)
     page.evaluate("fetch('/health')")
@@ -540,7 +541,7 @@ def test_hidden_page_does_not_poll_and_refreshes_once_visible(page: Page, sql: S
     insert(sql, "Milk")
     page.clock.install()
     open_hidden(page, "Milk")
-    page.clock.pause_at(page.evaluate("Date.now() + 1000"))
+    pause_clock(page)
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
 

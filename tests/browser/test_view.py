@@ -16,6 +16,7 @@ from tests.support.page import (
     insert,
     locked,
     messages,
+    pause_clock,
     remaining,
     table,
 )
@@ -382,7 +383,7 @@ def test_rejected_list_request_is_retried_after_a_delay(
     page.route("**/api/todos?*", reject)
     page.goto("/")
     expect(page.get_by_text("Sign in first. Trying again")).to_be_visible()
-    page.clock.pause_at(page.evaluate("Date.now() + 100"))
+    pause_clock(page)
     page.evaluate("fetch('/health')")
     before = len(requests)
     for _ in range(20):

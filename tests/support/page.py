@@ -82,6 +82,15 @@ def changes(page: Page) -> list[tuple[str, str, str | None]]:
     return sent
 
 
+def pause_clock(page: Page) -> None:
+    """Pause the page's clock, which the test has installed.
+
+    Playwright expects seconds, and a time in the future. Timers that are due until then fire, so
+    it must be near: a time in milliseconds, say, would let every request time out.
+    """
+    page.clock.pause_at(page.evaluate("Date.now() / 1000") + 1)
+
+
 def hold(page: Page, url: str, **options: int) -> list[Route]:
     """Hold requests until the test continues them; return a list that collects them.
 
