@@ -1,4 +1,4 @@
-"""Everybody can use it: by ear, on small and large screens, in light and dark, without motion."""
+"""Accessibility: axe, live regions, screen sizes, colour schemes, layout shifts and motion."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -21,10 +21,10 @@ from tests.support.waiting import wait_until
 from tests.support.web import WebProcess
 
 BUSY = r"^error: Failed to load resource: .* status of 503 .* \(http\S+/api/todos/\d+\)$"
-REFUSED = r"^error: Failed to load resource: .* status of 500 .* \(http\S+/api/todos/\d+\)$"
+REJECTED = r"^error: Failed to load resource: .* status of 500 .* \(http\S+/api/todos/\d+\)$"
 LONG = " ".join(["Call the plumber about the pipe in the bathroom, then the carpenter."] * 7)
 UNBROKEN = "https://example.org/" + "long" * 40
-# What overlaps, is cut off or beside the screen, of all that has words or can be used.
+# Visible text and controls that overlap, are cut off or lie outside the viewport.
 MISPLACED = """() => {
     const shown = [...document.querySelectorAll("body *")].filter(element =>
         element.checkVisibility() && element.closest("#status") === null
@@ -33,22 +33,22 @@ MISPLACED = """() => {
     const boxes = shown.map(element => {
         const range = document.createRange();
         range.selectNodeContents(element);
-        const words = !element.matches("button, input, select, textarea");
-        const { left, top, right, bottom } = (words ? range : element).getBoundingClientRect();
-        // A space at the end of a line reaches over its end, and is not seen.
-        return [element, { left, top, bottom, right: words && element.matches(".text")
+        const isText = !element.matches("button, input, select, textarea");
+        const { left, top, right, bottom } = (isText ? range : element).getBoundingClientRect();
+        // A space at the end of a line extends beyond it, invisibly.
+        return [element, { left, top, bottom, right: isText && element.matches(".text")
             ? Math.min(right, element.getBoundingClientRect().right) : right }];
     });
     const name = element => `${element.tagName} ${element.ariaLabel ?? element.textContent}`;
     const found = [];
-    if (document.documentElement.scrollWidth > innerWidth) found.push("scrolls to the side");
+    if (document.documentElement.scrollWidth > innerWidth) found.push("scrolls horizontally");
     for (const [index, [element, box]] of boxes.entries()) {
-        if (box.left < 0 || box.right > innerWidth) found.push(`beside: ${name(element)}`);
+        if (box.left < 0 || box.right > innerWidth) found.push(`outside: ${name(element)}`);
         if (element.scrollWidth > element.clientWidth + 1 && element.clientWidth)
             found.push(`cut off: ${name(element)}`);
         for (const [other, otherBox] of boxes.slice(index + 1)) {
             if (element.contains(other) || other.contains(element)) continue;
-            // A message may lie on the list, which scrolls, but on nothing else.
+            // A message may cover the list, which can be scrolled, but nothing else.
             if (element.closest("li") && other.closest("#banner, #notices")) continue;
             if (box.left < otherBox.right - 1 && otherBox.left < box.right - 1
                 && box.top < otherBox.bottom - 1 && otherBox.top < box.bottom - 1)
@@ -69,7 +69,7 @@ SHIFTS = """
 
 
 class Stage(NamedTuple):
-    """Where a state of the page is made."""
+    """What the functions below need to bring the page into a state."""
 
     page: Page
     sql: Sql
@@ -84,7 +84,7 @@ def stage(page: Page, sql: Sql, database: str, expected_messages: list[str]) -> 
         yield Stage(page, sql, database, stack)
 
 
-# The states
+# States of the page
 
 
 def show_an_empty_list(stage: Stage) -> None:
@@ -110,13 +110,13 @@ def make_errors(stage: Stage) -> None:
     stage.page.get_by_role("textbox", name="Description").fill("x" * 501)
     stage.page.get_by_role("textbox", name="Description").press("Enter")
     add(stage.page, "y" * 510)
-    expect(stage.page.get_by_role("alert").filter(has_text="Too long")).to_have_count(2)
+    expect(stage.page.get_by_role("alert").filter(has_text="too long")).to_have_count(2)
 
 
-def make_an_offer(stage: Stage) -> None:
+def offer_to_add_lines(stage: Stage) -> None:
     show_a_full_list(stage)
     stage.page.get_by_role("textbox", name="New todo").fill("Tea\nCoffee\nSugar")
-    expect(stage.page.get_by_role("button", name="Add 3 todos, one a line")).to_be_visible()
+    expect(stage.page.get_by_role("button", name="Add 3 todos, one per line")).to_be_visible()
 
 
 def delete(stage: Stage) -> None:
@@ -125,10 +125,10 @@ def delete(stage: Stage) -> None:
     expect(stage.page.get_by_role("button", name="Undo")).to_be_visible()
 
 
-def show_the_keys(stage: Stage) -> None:
+def show_the_shortcuts(stage: Stage) -> None:
     show_a_full_list(stage)
-    stage.page.get_by_role("button", name="Keys").click()
-    expect(stage.page.get_by_role("dialog", name="Keys")).to_be_visible()
+    stage.page.get_by_role("button", name="Keyboard shortcuts").click()
+    expect(stage.page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
 
 
 def show_the_banner(stage: Stage) -> None:
@@ -145,15 +145,15 @@ def find_nothing(stage: Stage) -> None:
 
 
 STATES = [
-    *(show_an_empty_list, show_a_full_list, edit, make_errors, make_an_offer, delete),
-    *(show_the_keys, show_the_banner, find_nothing),
+    *(show_an_empty_list, show_a_full_list, edit, make_errors, offer_to_add_lines, delete),
+    *(show_the_shortcuts, show_the_banner, find_nothing),
 ]
 each_state = pytest.mark.parametrize("show", STATES, ids=lambda show: show.__name__)
 
 
 @each_state
 @pytest.mark.parametrize("colours", ["light", "dark"])
-def test_axe_finds_nothing(stage: Stage, show: Callable[[Stage], None], colours: str) -> None:
+def test_axe_finds_no_violations(stage: Stage, show: Callable[[Stage], None], colours: str) -> None:
     stage.page.emulate_media(color_scheme=colours)
     show(stage)
 
@@ -170,17 +170,17 @@ def test_nothing_is_cut_off_or_overlaps(
     stage.page.set_viewport_size({"width": width, "height": 1600})
     show(stage)
 
-    if show is not show_the_keys:  # it lies above the rest, and axe looks at it
+    if show is not show_the_shortcuts:  # a dialog covers the rest of the page
         assert stage.page.evaluate(MISPLACED) == []
     assert stage.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-# Nothing jumps
+# Layout shifts and motion
 
 
 @pytest.mark.parametrize("width", [320, 1280])
 @pytest.mark.parametrize("path", ["/", "/?status=completed", "/?search=milk"])
-def test_nothing_moves_while_the_page_loads(page: Page, sql: Sql, width: int, path: str) -> None:
+def test_no_layout_shift_while_the_page_loads(page: Page, sql: Sql, width: int, path: str) -> None:
     page.add_init_script(SHIFTS)
     page.set_viewport_size({"width": width, "height": 700})
     insert(sql, LONG, "Milk", LONG)
@@ -194,7 +194,7 @@ def test_nothing_moves_while_the_page_loads(page: Page, sql: Sql, width: int, pa
     assert page.evaluate("shifts") == []
 
 
-def test_nothing_moves_when_the_banner_comes_and_goes(stage: Stage) -> None:
+def test_no_layout_shift_when_the_banner_appears_and_disappears(stage: Stage) -> None:
     page = stage.page
     page.add_init_script(SHIFTS)
     show_the_banner(stage)
@@ -204,31 +204,31 @@ def test_nothing_moves_when_the_banner_comes_and_goes(stage: Stage) -> None:
     assert page.evaluate("shifts") == []
 
 
-def test_what_one_is_about_to_press_stays_where_it_is_when_another_notice_comes(
+def test_undo_button_stays_in_place_when_another_notice_appears(
     stage: Stage, expected_messages: list[str]
 ) -> None:
-    expected_messages.append(REFUSED)
+    expected_messages.append(REJECTED)
     page = stage.page
     delete(stage)
-    stage.sql("ALTER TABLE todos ADD CONSTRAINT refusal CHECK (NOT completed) NOT VALID")
-    stage.stack.callback(stage.sql, "ALTER TABLE todos DROP CONSTRAINT refusal")
+    stage.sql("ALTER TABLE todos ADD CONSTRAINT rejection CHECK (NOT completed) NOT VALID")
+    stage.stack.callback(stage.sql, "ALTER TABLE todos DROP CONSTRAINT rejection")
     undo = page.get_by_role("button", name="Undo")
     before = undo.bounding_box()
 
     checkbox(page, "Milk").click()
 
-    expect(page.get_by_text("Taken back. Internal server error.")).to_be_visible()
+    expect(page.get_by_text("Couldn't save: Internal server error")).to_be_visible()
     assert undo.bounding_box() == before
 
 
-def test_who_wants_no_motion_gets_none(stage: Stage) -> None:
+def test_reduced_motion_disables_animations(stage: Stage) -> None:
     page = stage.page
     page.emulate_media(reduced_motion="reduce")
     show_a_full_list(stage)
     checkbox(page, "Milk").check()
     checkbox(page, "Bread").press("Delete")
     add(page, "Tea")
-    page.get_by_role("button", name="Keys").click()
+    page.get_by_role("button", name="Keyboard shortcuts").click()
 
     assert page.evaluate("document.getAnimations().length") == 0
     moving = """() => [...document.querySelectorAll("*")].filter(element => {
@@ -239,26 +239,26 @@ def test_who_wants_no_motion_gets_none(stage: Stage) -> None:
     assert page.evaluate(moving) == 0
 
 
-# Who cannot see it is told
+# Live regions
 
 
-def expect_said(page: Page, words: str) -> None:
-    """Hear it from a live region."""
-    said = page.get_by_role("status").filter(has_text=words)
-    expect(said.or_(page.locator("[aria-live]").filter(has_text=words))).to_have_count(1)
+def expect_announcement(page: Page, text: str) -> None:
+    """Wait for a text in a live region."""
+    status = page.get_by_role("status").filter(has_text=text)
+    expect(status.or_(page.locator("[aria-live]").filter(has_text=text))).to_have_count(1)
 
 
-def test_what_was_added_deleted_and_undone_is_said(page: Page, sql: Sql) -> None:
+def test_add_delete_and_undo_are_announced(page: Page, sql: Sql) -> None:
     insert(sql, "Bread")
     page.goto("/")
     add(page, "Milk")
-    expect_said(page, "Added “Milk”")
+    expect_announcement(page, "Added “Milk”")
 
     checkbox(page, "Milk").press("Delete")
-    expect_said(page, "Deleted “Milk”")
+    expect_announcement(page, "Deleted “Milk”")
 
     page.keyboard.press("z")
-    expect_said(page, "Undone")
+    expect_announcement(page, "Undone")
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_what_was_added_deleted_and_undone_is_said(page: Page, sql: Sql) -> None
     ],
     ids=["added", "changed", "deleted"],
 )
-def test_that_others_have_changed_something_is_said(
+def test_changes_by_other_clients_are_announced(
     page: Page, sql: Sql, web: WebProcess, request_: tuple[str, str, dict | None]
 ) -> None:
     insert(sql, "Milk", "Salt")
@@ -280,44 +280,42 @@ def test_that_others_have_changed_something_is_said(
     method, path, body = request_
     web.request(method, path, json=body)
 
-    expect_said(page, "Changed elsewhere")
+    expect_announcement(page, "Changed elsewhere")
 
 
-def test_nothing_is_said_about_elsewhere_for_what_one_does_oneself(page: Page, sql: Sql) -> None:
+def test_own_changes_are_not_announced_as_changed_elsewhere(page: Page, sql: Sql) -> None:
     insert(sql, "Milk")
     page.goto("/")
     add(page, "Bread")
     checkbox(page, "Milk").check()
     wait_until(lambda: table(sql) == [("Milk", True), ("Bread", False)])
     for _ in range(2):
-        page.wait_for_event(
-            "response", lambda answer: answer.status == 304 and "limit=50" in answer.url
-        )
+        page.wait_for_event("response", lambda each: each.status == 304 and "limit=50" in each.url)
 
-    expect_said(page, "Added “Bread”")
+    expect_announcement(page, "Added “Bread”")
 
 
-def test_how_many_were_found_is_said(page: Page, sql: Sql) -> None:
+def test_number_of_search_results_is_announced(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Oat milk", "Bread")
     page.goto("/")
 
     page.get_by_role("searchbox", name="Search").fill("milk")
 
-    expect_said(page, "2 found")
+    expect_announcement(page, "2 found")
 
 
-def test_what_is_wrong_at_a_field_is_said_and_belongs_to_the_field(page: Page) -> None:
+def test_validation_error_is_announced_and_describes_the_field(page: Page) -> None:
     page.goto("/")
     field = page.get_by_role("textbox", name="New todo")
 
     field.press("Enter")
 
-    expect(page.get_by_role("alert").filter(has_text="A todo needs some words.")).to_be_visible()
-    expect(field).to_have_accessible_description("A todo needs some words.")
+    expect(page.get_by_role("alert").filter(has_text="Type something first")).to_be_visible()
+    expect(field).to_have_accessible_description("Type something first")
     expect(field).to_have_attribute("aria-invalid", "true")
 
 
-def test_what_is_wrong_in_an_editor_belongs_to_it(page: Page, sql: Sql) -> None:
+def test_validation_error_in_an_editor_describes_the_editor(page: Page, sql: Sql) -> None:
     insert(sql, "Milk")
     page.goto("/")
     checkbox(page, "Milk").press("Enter")
@@ -326,5 +324,5 @@ def test_what_is_wrong_in_an_editor_belongs_to_it(page: Page, sql: Sql) -> None:
     editor.fill("")
     editor.press("Enter")
 
-    expect(page.get_by_role("alert").filter(has_text="A todo needs some words.")).to_be_visible()
-    expect(editor).to_have_accessible_description("A todo needs some words.")
+    expect(page.get_by_role("alert").filter(has_text="Type something first")).to_be_visible()
+    expect(editor).to_have_accessible_description("Type something first")

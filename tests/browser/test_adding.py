@@ -1,4 +1,4 @@
-"""Adding: nothing that was typed is lost, and what cannot be a todo is said before a request."""
+"""Adding todos: validation, several lines at once, and unconfirmed todos."""
 
 import pytest
 from playwright.sync_api import APIResponse, Locator, Page, Route, expect
@@ -13,7 +13,7 @@ def field(page: Page) -> Locator:
     return page.get_by_role("textbox", name="New todo")
 
 
-def complaint(page: Page) -> Locator:
+def field_error(page: Page) -> Locator:
     return page.locator("#compose").get_by_role("alert")
 
 
@@ -22,23 +22,23 @@ def counter(page: Page) -> Locator:
 
 
 def paste(page: Page, text: str) -> None:
-    """Put a text into the field as a paste does, in one piece at the caret."""
+    """Insert a text at the caret at once, as pasting does."""
     field(page).focus()
     page.keyboard.insert_text(text)
 
 
-def hold_answer(page: Page, address: str) -> list[tuple[Route, APIResponse]]:
-    """Let the server's next answer wait for the test to go on; return a list that gets it."""
-    waiting: list[tuple[Route, APIResponse]] = []
+def hold_response(page: Page, url: str) -> list[tuple[Route, APIResponse]]:
+    """Hold the server's next response until the test continues; return a list that collects it."""
+    held: list[tuple[Route, APIResponse]] = []
 
-    def see(route: Route) -> None:
-        waiting.append((route, route.fetch()))
+    def collect(route: Route) -> None:
+        held.append((route, route.fetch()))
 
-    page.route(address, see, times=1)
-    return waiting
+    page.route(url, collect, times=1)
+    return held
 
 
-def test_enter_adds_what_was_typed_and_the_field_keeps_the_focus(page: Page, sql: Sql) -> None:
+def test_enter_adds_a_todo_and_keeps_the_focus(page: Page, sql: Sql) -> None:
     page.goto("/")
     page.keyboard.type("Buy milk")
     page.keyboard.press("Enter")
@@ -50,7 +50,7 @@ def test_enter_adds_what_was_typed_and_the_field_keeps_the_focus(page: Page, sql
     wait_until(lambda: table(sql) == [("Buy milk", False), ("Call Ann", False)])
 
 
-def test_the_button_adds_and_the_field_keeps_the_focus(page: Page, sql: Sql) -> None:
+def test_add_button_adds_a_todo_and_focuses_the_field(page: Page, sql: Sql) -> None:
     page.goto("/")
     field(page).fill("Buy milk")
     page.get_by_role("button", name="Add", exact=True).click()
@@ -60,7 +60,7 @@ def test_the_button_adds_and_the_field_keeps_the_focus(page: Page, sql: Sql) -> 
     wait_until(lambda: table(sql) == [("Buy milk", False)])
 
 
-def test_what_was_added_is_still_there_after_a_reload(page: Page) -> None:
+def test_added_todo_is_still_there_after_a_reload(page: Page) -> None:
     page.goto("/")
     with page.expect_response(lambda response: response.status == 201):
         add(page, "Buy milk")
@@ -69,14 +69,14 @@ def test_what_was_added_is_still_there_after_a_reload(page: Page) -> None:
     expect(field(page)).to_have_value("")
 
 
-def test_white_space_around_a_description_is_left_out(page: Page, sql: Sql) -> None:
+def test_leading_and_trailing_whitespace_is_trimmed(page: Page, sql: Sql) -> None:
     page.goto("/")
     add(page, "  Buy milk \n")
     wait_until(lambda: table(sql) == [("Buy milk", False)])
 
 
 @pytest.mark.parametrize("character", ["a", "é", "語", "🧺"])
-def test_the_counter_appears_near_the_most_and_counts_characters(
+def test_counter_appears_near_the_limit_and_counts_code_points(
     page: Page, sql: Sql, character: str
 ) -> None:
     page.goto("/")
@@ -92,31 +92,31 @@ def test_the_counter_appears_near_the_most_and_counts_characters(
 
 
 @pytest.mark.parametrize("typed", ["", "   ", "\n \n"])
-def test_empty_is_said_at_the_field_and_nothing_is_sent(page: Page, typed: str) -> None:
+def test_empty_description_shows_an_error_and_sends_nothing(page: Page, typed: str) -> None:
     page.goto("/")
     sent = changes(page)
     add(page, typed)
-    expect(complaint(page)).to_have_text("A todo needs some words.")
+    expect(field_error(page)).to_have_text("Type something first")
     expect(field(page)).to_be_focused()
     expect(field(page)).to_have_attribute("aria-invalid", "true")
     expect(descriptions(page)).to_have_count(0)
     assert sent == []
     page.keyboard.type("B")
-    expect(complaint(page)).to_be_hidden()
+    expect(field_error(page)).to_be_hidden()
     expect(field(page)).to_have_attribute("aria-invalid", "false")
 
 
-def test_too_long_is_said_at_the_field_and_what_was_typed_stays(page: Page) -> None:
+def test_too_long_description_shows_an_error_and_keeps_the_text(page: Page) -> None:
     page.goto("/")
     sent = changes(page)
     add(page, "🧺" * (LENGTH + 2))
-    expect(complaint(page)).to_have_text("Too long by 2: 500 characters are the most.")
+    expect(field_error(page)).to_have_text("2 characters too long (500 at most)")
     expect(field(page)).to_have_value("🧺" * (LENGTH + 2))
     expect(descriptions(page)).to_have_count(0)
     assert sent == []
 
 
-def test_shift_and_enter_make_a_line_more_of_the_same_todo(page: Page, sql: Sql) -> None:
+def test_shift_enter_inserts_a_line_break(page: Page, sql: Sql) -> None:
     page.goto("/")
     page.keyboard.type("Buy")
     page.keyboard.press("Shift+Enter")
@@ -125,49 +125,49 @@ def test_shift_and_enter_make_a_line_more_of_the_same_todo(page: Page, sql: Sql)
     wait_until(lambda: table(sql) == [("Buy\nmilk", False)])
 
 
-def test_lines_that_are_pasted_are_offered_as_a_todo_each(page: Page, sql: Sql) -> None:
+def test_pasted_lines_can_be_added_as_one_todo_per_line(page: Page, sql: Sql) -> None:
     page.goto("/")
     paste(page, "Milk\r\n\n  Bread \n\t\nEggs\n")
-    page.get_by_role("button", name="Add 3 todos, one a line").click()
+    page.get_by_role("button", name="Add 3 todos, one per line").click()
     expect(descriptions(page)).to_have_text(["Eggs", "Bread", "Milk"])
     expect(field(page)).to_be_focused()
-    expect(page.get_by_role("button", name="one a line")).to_be_hidden()
+    expect(page.get_by_role("button", name="one per line")).to_be_hidden()
     wait_until(lambda: [text for text, _ in table(sql)] == ["Milk", "Bread", "Eggs"])
 
 
-def test_one_line_is_no_offer(page: Page) -> None:
+def test_single_line_is_not_offered_as_several_todos(page: Page) -> None:
     page.goto("/")
     paste(page, "\nMilk\n")
-    expect(page.get_by_role("button", name="one a line")).to_be_hidden()
+    expect(page.get_by_role("button", name="one per line")).to_be_hidden()
 
 
-def test_enter_adds_the_lines_that_are_pasted_as_one_todo(page: Page, sql: Sql) -> None:
+def test_enter_adds_pasted_lines_as_one_todo(page: Page, sql: Sql) -> None:
     page.goto("/")
     paste(page, "Milk\nBread")
     page.keyboard.press("Enter")
     wait_until(lambda: table(sql) == [("Milk\nBread", False)])
 
 
-def test_a_line_that_is_too_long_is_named_and_no_line_is_added(page: Page) -> None:
+def test_too_long_line_is_reported_by_number_and_no_line_is_added(page: Page) -> None:
     page.goto("/")
     sent = changes(page)
     paste(page, f"Milk\n{'a' * (LENGTH + 1)}\nEggs")
-    page.get_by_role("button", name="Add 3 todos, one a line").click()
-    expect(complaint(page)).to_have_text("Line 2: Too long by 1: 500 characters are the most.")
+    page.get_by_role("button", name="Add 3 todos, one per line").click()
+    expect(field_error(page)).to_have_text("Line 2: 1 character too long (500 at most)")
     expect(descriptions(page)).to_have_count(0)
     assert sent == []
 
 
-def test_a_thousand_lines_are_added_and_one_more_is_refused(page: Page, sql: Sql) -> None:
+def test_a_thousand_lines_are_added_and_one_more_is_rejected(page: Page, sql: Sql) -> None:
     page.goto("/")
     sent = changes(page)
     lines = [f"{number:04}" for number in range(1001)]
     paste(page, "\n".join(lines))
-    page.get_by_role("button", name="Add 1001 todos, one a line").click()
-    expect(complaint(page)).to_have_text("More than 1000 lines.")
+    page.get_by_role("button", name="Add 1001 todos, one per line").click()
+    expect(field_error(page)).to_have_text("Too many lines (1000 at most)")
     assert sent == []
     field(page).fill("\n".join(lines[:-1]))
-    page.get_by_role("button", name="Add 1000 todos, one a line").click()
+    page.get_by_role("button", name="Add 1000 todos, one per line").click()
     expect(descriptions(page)).to_have_text(lines[-2::-1])
     wait_until(lambda: [text for text, _ in table(sql)] == lines[:-1], seconds=120)
 
@@ -189,7 +189,7 @@ def test_a_thousand_lines_are_added_and_one_more_is_refused(page: Page, sql: Sql
         "__proto__",
     ],
 )
-def test_a_hostile_description_is_text_and_kept_as_it_is(
+def test_hostile_description_is_shown_as_text_and_stored_unchanged(
     page: Page, sql: Sql, description: str
 ) -> None:
     page.on("dialog", lambda dialog: pytest.fail(dialog.message))
@@ -206,24 +206,24 @@ def test_a_hostile_description_is_text_and_kept_as_it_is(
         page.reload()
 
 
-def test_what_the_server_refuses_is_taken_back_and_offered_again(
+def test_todo_rejected_by_the_server_is_removed_and_can_be_added_again(
     page: Page, sql: Sql, expected_messages: list[str]
 ) -> None:
     expected_messages.append(r"the server responded with a status of 400 .*/api/todos\)")
     page.goto("/")
     add(page, "Buy\0milk")
     add(page, "Call Ann")
-    expect(messages(page)).to_contain_text("Not saved: Buy")
+    expect(messages(page)).to_contain_text("Couldn't save “Buy")
     expect(messages(page)).to_contain_text("must not contain NUL")
     expect(descriptions(page)).to_have_text(["Call Ann"])
-    expect(page.locator("#left")).to_have_text("1 left")
+    expect(page.locator("#remaining")).to_have_text("1 left")
     messages(page).get_by_role("button", name="Add it").click()
-    expect(messages(page)).to_contain_text("Not saved: Buy")
+    expect(messages(page)).to_contain_text("Couldn't save “Buy")
     assert table(sql) == [("Call Ann", False)]
 
 
-def test_what_is_added_while_the_list_is_read_stays(page: Page) -> None:
-    reads = hold_answer(page, "**/api/todos?*limit=50*")
+def test_todo_added_while_the_list_loads_stays(page: Page) -> None:
+    reads = hold_response(page, "**/api/todos?*limit=50*")
     page.goto("/")
     wait_until(lambda: page.title() and reads)
     with page.expect_response(lambda response: response.status == 201):
@@ -235,7 +235,7 @@ def test_what_is_added_while_the_list_is_read_stays(page: Page) -> None:
     page.unroute_all(behavior="ignoreErrors")
 
 
-def test_what_is_added_while_a_filter_hides_it_is_said(page: Page, sql: Sql) -> None:
+def test_message_confirms_a_todo_that_the_filter_hides(page: Page, sql: Sql) -> None:
     page.goto("/?status=completed")
     add(page, "Buy milk")
     expect(messages(page)).to_contain_text("Added “Buy milk”")
@@ -245,7 +245,7 @@ def test_what_is_added_while_a_filter_hides_it_is_said(page: Page, sql: Sql) -> 
     expect(item(page, "Buy milk")).to_be_visible()
 
 
-def test_what_something_before_the_server_refuses_holds_nothing_up(
+def test_change_rejected_by_a_proxy_does_not_block_later_changes(
     page: Page, sql: Sql, expected_messages: list[str]
 ) -> None:
     expected_messages.append(r"the server responded with a status of 403 .*/api/todos\)")
@@ -257,33 +257,33 @@ def test_what_something_before_the_server_refuses_holds_nothing_up(
     page.goto("/")
     add(page, "DROP TABLE todos")
     add(page, "Milk")
-    expect(messages(page)).to_contain_text("Not saved: DROP TABLE todos. The server answered 403.")
+    expect(messages(page)).to_contain_text(
+        "Couldn't save “DROP TABLE todos”: The server responded with status 403"
+    )
     wait_until(lambda: table(sql) == [("Milk", False)])
 
 
-def test_a_todo_that_a_look_finds_before_its_answer_comes_is_shown_once(
-    page: Page, sql: Sql
-) -> None:
-    answers = hold_answer(page, "**/api/todos")
+def test_todo_found_by_a_refresh_before_its_response_is_shown_once(page: Page, sql: Sql) -> None:
+    responses = hold_response(page, "**/api/todos")
     page.goto("/")
     add(page, "Milk")
-    wait_until(lambda: page.title() and answers)
+    wait_until(lambda: page.title() and responses)
     page.wait_for_event("response", lambda response: "limit=50" in response.url)
     page.evaluate("() => new Promise(requestAnimationFrame)")
     expect(descriptions(page)).to_have_text(["Milk"])
-    route, response = answers.pop()
+    route, response = responses.pop()
     route.fulfill(response=response)
     expect(item(page, "Milk")).to_have_count(1)
     assert table(sql) == [("Milk", False)]
 
 
-def test_without_an_answer_it_is_made_though_there_is_an_older_one_of_the_same_words(
+def test_unconfirmed_todo_is_created_although_an_older_one_has_the_same_description(
     page: Page, sql: Sql, expected_messages: list[str]
 ) -> None:
     expected_messages.append(r"net::ERR_FAILED .*/api/todos\)")
     sql("INSERT INTO todos (description) SELECT 'Todo ' || n FROM generate_series(1, 60) n")
     insert(sql, "Milk", completed=True)
-    # The newest are not in view.
+    # The newest todos are not in view.
     page.goto("/?sort_by=id&order=asc")
     expect(descriptions(page).first).to_have_text("Todo 1")
     page.route("**/api/todos", lambda route: route.abort(), times=1)
@@ -291,7 +291,7 @@ def test_without_an_answer_it_is_made_though_there_is_an_older_one_of_the_same_w
     wait_until(lambda: page.title() and [text for text, _ in table(sql)][60:] == ["Milk"] * 2)
 
 
-def test_without_room_in_the_browser_todos_are_added_once_each(page: Page, sql: Sql) -> None:
+def test_todos_are_added_once_each_when_storage_is_full(page: Page, sql: Sql) -> None:
     page.goto("/")
     page.evaluate(
         """() => {
@@ -311,7 +311,7 @@ def test_without_room_in_the_browser_todos_are_added_once_each(page: Page, sql: 
     wait_until(lambda: table(sql) == [("Milk", False), ("Bread", False)])
 
 
-def test_where_the_browser_may_keep_nothing_todos_are_added(page: Page, sql: Sql) -> None:
+def test_todos_are_added_when_storage_is_blocked(page: Page, sql: Sql) -> None:
     page.add_init_script(
         """for (const name of ["localStorage", "sessionStorage"]) {
             Object.defineProperty(window, name, {

@@ -1,4 +1,4 @@
-"""Changing: it shows at once, arrives in order, and for some seconds a deletion can be undone."""
+"""Changing todos: optimistic updates, order of requests, undo, bulk changes."""
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -12,14 +12,14 @@ from tests.support.page import (
     hold,
     insert,
     item,
-    left,
     locked,
     messages,
+    remaining,
     table,
 )
 from tests.support.waiting import wait_until
 
-# A lock that is held for longer than the service waits is answered so; the page tries again.
+# The response while a lock is held for longer than the service waits; the page retries.
 TOOK_TOO_LONG = r"the server responded with a status of 503 .*/api/todos(/\d+)?(\?status=\w+)?\)"
 
 
@@ -27,7 +27,7 @@ def editor(page: Page) -> Locator:
     return page.get_by_role("textbox", name="Description")
 
 
-def complaint(page: Page) -> Locator:
+def field_error(page: Page) -> Locator:
     return page.get_by_role("listitem").get_by_role("alert")
 
 
@@ -38,7 +38,7 @@ def edit(page: Page, description: str) -> None:
 
 
 def delete(page: Page, description: str) -> None:
-    """Press the button of a todo."""
+    """Click the delete button of a todo."""
     item(page, description).hover()
     item(page, description).get_by_role("button", name="Delete").click()
 
@@ -47,32 +47,32 @@ def undo(page: Page) -> Locator:
     return messages(page).get_by_role("button", name="Undo")
 
 
-def let_undo_end(page: Page) -> None:
-    """Let the time pass after which a deletion is sent, on the page's clock."""
+def let_undo_expire(page: Page) -> None:
+    """Advance the page's clock until a deletion can no longer be undone."""
     page.clock.run_for(10_000)
     page.evaluate("fetch('/health')")
 
 
 def has_table(sql: Sql, *rows: tuple[str, bool]) -> None:
-    """Wait until the todos are kept so."""
+    """Wait until the table has exactly these rows."""
     wait_until(lambda: table(sql) == list(rows))
 
 
-def test_a_click_completes_and_another_reopens(page: Page, sql: Sql) -> None:
+def test_click_completes_a_todo_and_another_click_reopens_it(page: Page, sql: Sql) -> None:
     insert(sql, "Buy milk")
     page.goto("/")
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
     checkbox(page, "Buy milk").click()
     expect(checkbox(page, "Buy milk")).to_be_checked()
-    expect(left(page)).to_have_text("0 left")
+    expect(remaining(page)).to_have_text("0 left")
     has_table(sql, ("Buy milk", True))
     checkbox(page, "Buy milk").click()
     expect(checkbox(page, "Buy milk")).not_to_be_checked()
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
     has_table(sql, ("Buy milk", False))
 
 
-def test_two_clicks_before_the_page_is_painted_are_two_changes(page: Page, sql: Sql) -> None:
+def test_two_clicks_before_a_repaint_are_two_changes(page: Page, sql: Sql) -> None:
     insert(sql, "Buy milk")
     page.goto("/")
     sent = changes(page)
@@ -82,11 +82,11 @@ def test_two_clicks_before_the_page_is_painted_are_two_changes(page: Page, sql: 
     )
     assert [body for _, _, body in sent] == ['{"completed":true}', '{"completed":false}']
     expect(checkbox(page, "Buy milk")).not_to_be_checked()
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
     has_table(sql, ("Buy milk", False))
 
 
-def test_enter_saves_what_a_double_click_opened(page: Page, sql: Sql) -> None:
+def test_double_click_opens_the_editor_and_enter_saves(page: Page, sql: Sql) -> None:
     insert(sql, "Buy milk")
     page.goto("/")
     edit(page, "Buy milk")
@@ -98,7 +98,7 @@ def test_enter_saves_what_a_double_click_opened(page: Page, sql: Sql) -> None:
     has_table(sql, ("Buy milk and bread", False))
 
 
-def test_the_button_opens_the_editor(page: Page, sql: Sql) -> None:
+def test_edit_button_opens_the_editor(page: Page, sql: Sql) -> None:
     insert(sql, "Buy milk")
     page.goto("/")
     item(page, "Buy milk").hover()
@@ -109,7 +109,7 @@ def test_the_button_opens_the_editor(page: Page, sql: Sql) -> None:
     has_table(sql, ("Buy bread", False))
 
 
-def test_enter_on_the_focused_todo_opens_the_editor(page: Page, sql: Sql) -> None:
+def test_enter_on_a_focused_todo_opens_the_editor(page: Page, sql: Sql) -> None:
     insert(sql, "Buy milk")
     page.goto("/")
     checkbox(page, "Buy milk").press("Enter")
@@ -119,7 +119,7 @@ def test_enter_on_the_focused_todo_opens_the_editor(page: Page, sql: Sql) -> Non
     has_table(sql, ("Buy milk!", False))
 
 
-def test_escape_leaves_the_todo_as_it_was(page: Page, sql: Sql) -> None:
+def test_escape_cancels_an_edit(page: Page, sql: Sql) -> None:
     insert(sql, "Buy milk")
     page.goto("/")
     sent = changes(page)
@@ -134,7 +134,7 @@ def test_escape_leaves_the_todo_as_it_was(page: Page, sql: Sql) -> None:
     expect(editor(page)).to_have_value("Buy milk")
 
 
-def test_going_elsewhere_saves(page: Page, sql: Sql) -> None:
+def test_leaving_the_editor_saves(page: Page, sql: Sql) -> None:
     insert(sql, "Buy milk")
     page.goto("/")
     edit(page, "Buy milk")
@@ -147,7 +147,7 @@ def test_going_elsewhere_saves(page: Page, sql: Sql) -> None:
 
 
 @pytest.mark.parametrize("description", ["Buy milk", "Buy\nmilk", "Buy\r\nmilk", " Buy milk "])
-def test_an_edit_that_changes_nothing_sends_nothing(page: Page, sql: Sql, description: str) -> None:
+def test_edit_without_changes_sends_nothing(page: Page, sql: Sql, description: str) -> None:
     insert(sql, description)
     page.goto("/")
     sent = changes(page)
@@ -162,15 +162,15 @@ def test_an_edit_that_changes_nothing_sends_nothing(page: Page, sql: Sql, descri
 
 @pytest.mark.parametrize("leave", ["Enter", "blur"])
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("typed", "error"),
     [
-        ("", "A todo needs some words."),
-        (" \n", "A todo needs some words."),
-        ("🧺" * 501, "Too long by 1: 500 characters are the most."),
+        ("", "Type something first"),
+        (" \n", "Type something first"),
+        ("🧺" * 501, "1 character too long (500 at most)"),
     ],
 )
-def test_an_edit_that_cannot_be_is_said_at_the_field_and_nothing_is_sent(
-    page: Page, sql: Sql, leave: str, typed: str, said: str
+def test_invalid_edit_shows_an_error_and_sends_nothing(
+    page: Page, sql: Sql, leave: str, typed: str, error: str
 ) -> None:
     insert(sql, "Buy milk")
     page.goto("/")
@@ -181,7 +181,7 @@ def test_an_edit_that_cannot_be_is_said_at_the_field_and_nothing_is_sent(
         page.keyboard.press("Enter")
     else:
         page.get_by_role("searchbox").click()
-    expect(complaint(page)).to_have_text(said)
+    expect(field_error(page)).to_have_text(error)
     expect(editor(page)).to_have_value(typed)
     expect(editor(page)).to_have_attribute("aria-invalid", "true")
     assert sent == []
@@ -189,7 +189,7 @@ def test_an_edit_that_cannot_be_is_said_at_the_field_and_nothing_is_sent(
     expect(descriptions(page)).to_have_text(["Buy milk"])
 
 
-def test_a_counter_appears_in_the_editor_near_the_most(page: Page, sql: Sql) -> None:
+def test_counter_appears_in_the_editor_near_the_limit(page: Page, sql: Sql) -> None:
     insert(sql, "Buy milk")
     page.goto("/")
     edit(page, "Buy milk")
@@ -210,25 +210,25 @@ def test_line_breaks_survive_an_edit_of_another_word(page: Page, sql: Sql, line_
     assert table(sql)[0][0].splitlines() == ["Buy", "milk and bread"]
 
 
-def test_undo_brings_a_deleted_todo_back_to_its_place(page: Page, sql: Sql) -> None:
+def test_undo_restores_a_deleted_todo_to_its_position(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread", "Eggs")
     page.clock.install()
     page.goto("/")
     sent = changes(page)
-    expect(left(page)).to_have_text("3 left")
+    expect(remaining(page)).to_have_text("3 left")
     delete(page, "Bread")
     expect(descriptions(page)).to_have_text(["Eggs", "Milk"])
     expect(messages(page)).to_contain_text("Deleted “Bread”")
-    expect(left(page)).to_have_text("2 left")
+    expect(remaining(page)).to_have_text("2 left")
     undo(page).click()
     expect(descriptions(page)).to_have_text(["Eggs", "Bread", "Milk"])
-    expect(left(page)).to_have_text("3 left")
+    expect(remaining(page)).to_have_text("3 left")
     expect(undo(page)).to_be_hidden()
-    let_undo_end(page)
+    let_undo_expire(page)
     assert sent == []
 
 
-def test_a_deletion_is_carried_out_after_some_seconds(page: Page, sql: Sql) -> None:
+def test_deletion_is_sent_after_a_few_seconds(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread")
     page.goto("/")
     delete(page, "Bread")
@@ -236,11 +236,11 @@ def test_a_deletion_is_carried_out_after_some_seconds(page: Page, sql: Sql) -> N
     assert len(table(sql)) == 2
     has_table(sql, ("Milk", False))
     expect(undo(page)).to_be_hidden()
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
     expect(descriptions(page)).to_have_text(["Milk"])
 
 
-def test_a_deletion_is_carried_out_when_its_message_is_closed(page: Page, sql: Sql) -> None:
+def test_deletion_is_sent_when_its_message_is_closed(page: Page, sql: Sql) -> None:
     insert(sql, "Milk")
     page.goto("/")
     delete(page, "Milk")
@@ -248,7 +248,7 @@ def test_a_deletion_is_carried_out_when_its_message_is_closed(page: Page, sql: S
     has_table(sql)
 
 
-def test_a_message_cuts_a_long_description_between_characters(page: Page, sql: Sql) -> None:
+def test_message_truncates_a_long_description_between_code_points(page: Page, sql: Sql) -> None:
     insert(sql, "🧺" * 60)
     page.goto("/")
     delete(page, "🧺" * 60)
@@ -256,7 +256,7 @@ def test_a_message_cuts_a_long_description_between_characters(page: Page, sql: S
     assert messages(page).evaluate("element => element.textContent.isWellFormed()")
 
 
-def test_several_deletions_have_one_undo(page: Page, sql: Sql) -> None:
+def test_several_deletions_share_one_undo(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread", "Eggs", "Tea")
     page.clock.install()
     page.goto("/")
@@ -265,19 +265,19 @@ def test_several_deletions_have_one_undo(page: Page, sql: Sql) -> None:
         delete(page, each)
     expect(messages(page)).to_contain_text("Deleted 3 todos")
     expect(undo(page)).to_have_count(1)
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
     undo(page).click()
     expect(descriptions(page)).to_have_text(["Tea", "Eggs", "Bread", "Milk"])
-    expect(left(page)).to_have_text("4 left")
-    let_undo_end(page)
+    expect(remaining(page)).to_have_text("4 left")
+    let_undo_expire(page)
     assert sent == []
 
 
 @pytest.mark.parametrize("how", ["close", "reload", "leave"])
-def test_a_deletion_is_carried_out_when_the_page_goes_at_once(
+def test_deletion_is_sent_at_once_when_the_page_is_left(
     page: Page, sql: Sql, expected_messages: list[str], how: str
 ) -> None:
-    # The next page sends it again, as nobody knows whether it has arrived.
+    # The next page sends the deletion again, because the first request had no response.
     expected_messages.append(r"the server responded with a status of 404 .*/api/todos/\d+\)")
     insert(sql, "Milk", "Bread", "Eggs")
     page.goto("/")
@@ -287,10 +287,10 @@ def test_a_deletion_is_carried_out_when_the_page_goes_at_once(
     has_table(sql, ("Milk", False))
     if how == "reload":
         expect(descriptions(page)).to_have_text(["Milk"])
-        expect(left(page)).to_have_text("1 left")
+        expect(remaining(page)).to_have_text("1 left")
 
 
-def test_what_was_cleared_on_closing_is_not_cleared_again_later(page: Page, sql: Sql) -> None:
+def test_clear_completed_sent_on_close_is_not_repeated_later(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", completed=True)
     page.goto("/")
     page.get_by_role("button", name="Clear completed").click()
@@ -301,19 +301,19 @@ def test_what_was_cleared_on_closing_is_not_cleared_again_later(page: Page, sql:
     sent = changes(later)
     later.goto("/")
     expect(descriptions(later)).to_have_text(["Bread"])
-    # What is sent in order has been sent once this has.
+    # Changes are sent in order: earlier ones have been sent once this one has been.
     with later.expect_response(lambda response: response.status == 201):
         add(later, "Tea")
     has_table(sql, ("Bread", True), ("Tea", False))
     assert [method for method, _, _ in sent] == ["POST"]
 
 
-def test_complete_all_without_an_answer_is_not_done_again_later(
+def test_complete_all_without_a_response_is_not_repeated_later(
     page: Page, sql: Sql, database: str
 ) -> None:
     insert(sql, "Milk")
     page.goto("/")
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
     with locked(database):
         page.get_by_role("button", name="Complete all").click()
         page.get_by_role("button", name="Close").click()
@@ -324,13 +324,13 @@ def test_complete_all_without_an_answer_is_not_done_again_later(
     later = page.context.new_page()
     later.goto("/")
     expect(descriptions(later)).to_have_text(["Bread", "Milk"])
-    # What is sent in order has been sent once this has.
+    # Changes are sent in order: earlier ones have been sent once this one has been.
     add(later, "Tea")
     wait_until(lambda: len(table(sql)) == 3)
     assert table(sql) == [("Milk", True), ("Bread", False), ("Tea", False)]
 
 
-def test_a_todo_that_was_just_added_can_be_changed_and_deleted(
+def test_todo_that_is_not_confirmed_yet_can_be_changed_and_deleted(
     page: Page, sql: Sql, database: str, expected_messages: list[str]
 ) -> None:
     expected_messages.append(TOOK_TOO_LONG)
@@ -347,47 +347,47 @@ def test_a_todo_that_was_just_added_can_be_changed_and_deleted(
         expect(descriptions(page)).to_have_text(["Bread and butter", "Milk"])
     has_table(sql, ("Milk", True), ("Bread and butter", False))
     expect(descriptions(page)).to_have_text(["Bread and butter", "Milk"])
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
 
 
-def test_complete_all_completes_what_is_left(page: Page, sql: Sql) -> None:
+def test_complete_all_completes_the_remaining_todos(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread")
     insert(sql, "Tea", completed=True)
     page.goto("/")
-    expect(left(page)).to_have_text("2 left")
+    expect(remaining(page)).to_have_text("2 left")
     page.get_by_role("button", name="Complete all").click()
     expect(page.get_by_role("checkbox", checked=True)).to_have_count(3)
-    expect(left(page)).to_have_text("0 left")
+    expect(remaining(page)).to_have_text("0 left")
     page.get_by_role("button", name="Close").click()
     has_table(sql, ("Milk", True), ("Bread", True), ("Tea", True))
 
 
-def test_none_is_left_from_completing_all_until_the_server_has_counted(
+def test_remaining_count_stays_zero_after_complete_all_until_the_server_has_counted(
     page: Page, sql: Sql
 ) -> None:
     insert(sql, "Milk", "Bread")
     page.goto("/")
-    expect(left(page)).to_have_text("2 left")
+    expect(remaining(page)).to_have_text("2 left")
     counts = hold(page, "**/api/todos?*count=true*")
     with page.expect_request("**/api/todos?*count=true*"):
         page.get_by_role("button", name="Complete all").click()
         page.get_by_role("button", name="Close").click()
-    expect(left(page)).to_have_text("0 left")
+    expect(remaining(page)).to_have_text("0 left")
     with page.expect_response("**/api/todos?*count=true*"):
         for count in counts:
             count.continue_()
         page.unroute_all()
     page.evaluate("() => new Promise(requestAnimationFrame)")
-    expect(left(page)).to_have_text("0 left")
+    expect(remaining(page)).to_have_text("0 left")
 
 
-def test_clear_removes_what_is_completed(page: Page, sql: Sql) -> None:
+def test_clear_completed_removes_completed_todos(page: Page, sql: Sql) -> None:
     insert(sql, "Milk")
     insert(sql, "Bread", "Eggs", completed=True)
     page.goto("/")
     page.get_by_role("button", name="Clear completed").click()
     expect(descriptions(page)).to_have_text(["Milk"])
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
     messages(page).get_by_role("button", name="Close").click()
     has_table(sql, ("Milk", False))
 
@@ -400,29 +400,29 @@ def test_complete_all_can_be_undone(page: Page, sql: Sql, how: str) -> None:
     page.goto("/")
     sent = changes(page)
     page.get_by_role("button", name="Complete all").click()
-    expect(left(page)).to_have_text("0 left")
+    expect(remaining(page)).to_have_text("0 left")
     if how == "click":
         undo(page).click()
     else:
         page.keyboard.press("z")
     expect(page.get_by_role("checkbox", checked=True)).to_have_count(1)
-    expect(left(page)).to_have_text("2 left")
-    let_undo_end(page)
+    expect(remaining(page)).to_have_text("2 left")
+    let_undo_expire(page)
     assert sent == []
 
 
-def test_complete_all_is_for_the_todos_as_they_were(page: Page, sql: Sql) -> None:
+def test_complete_all_does_not_affect_todos_added_later(page: Page, sql: Sql) -> None:
     insert(sql, "Milk")
     page.goto("/")
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
     page.get_by_role("button", name="Complete all").click()
     add(page, "Bread")
     has_table(sql, ("Milk", True), ("Bread", False))
     expect(checkbox(page, "Bread")).not_to_be_checked()
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
 
 
-def test_clear_can_still_be_undone_when_something_was_added(page: Page, sql: Sql) -> None:
+def test_clear_completed_can_be_undone_after_a_todo_was_added(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", completed=True)
     page.goto("/")
     expect(descriptions(page)).to_have_text(["Milk"])
@@ -434,9 +434,7 @@ def test_clear_can_still_be_undone_when_something_was_added(page: Page, sql: Sql
     assert table(sql) == [("Milk", True), ("Bread", False)]
 
 
-def test_the_second_click_of_two_does_not_hit_the_todo_that_has_come_there(
-    page: Page, sql: Sql
-) -> None:
+def test_second_click_of_a_double_click_does_not_hit_the_next_todo(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread", "Tea")
     page.goto("/")
     item(page, "Tea").hover()
@@ -447,7 +445,7 @@ def test_the_second_click_of_two_does_not_hit_the_todo_that_has_come_there(
     expect(descriptions(page)).to_have_text(["Milk"])
 
 
-def test_undo_gives_the_focus_back_to_the_list(page: Page, sql: Sql) -> None:
+def test_undo_returns_the_focus_to_the_list(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread")
     page.goto("/")
     delete(page, "Bread")
@@ -455,7 +453,7 @@ def test_undo_gives_the_focus_back_to_the_list(page: Page, sql: Sql) -> None:
     expect(page.get_by_role("list", name="Todos").locator(":focus")).to_have_count(1)
 
 
-def test_clear_can_be_undone(page: Page, sql: Sql) -> None:
+def test_clear_completed_can_be_undone(page: Page, sql: Sql) -> None:
     insert(sql, "Milk")
     insert(sql, "Bread", completed=True)
     page.clock.install()
@@ -465,12 +463,12 @@ def test_clear_can_be_undone(page: Page, sql: Sql) -> None:
     expect(descriptions(page)).to_have_text(["Milk"])
     undo(page).click()
     expect(descriptions(page)).to_have_text(["Bread", "Milk"])
-    expect(left(page)).to_have_text("1 left")
-    let_undo_end(page)
+    expect(remaining(page)).to_have_text("1 left")
+    let_undo_expire(page)
     assert sent == []
 
 
-def test_clear_spares_what_is_completed_after_it(page: Page, sql: Sql) -> None:
+def test_clear_completed_does_not_affect_todos_completed_later(page: Page, sql: Sql) -> None:
     insert(sql, "Milk")
     insert(sql, "Bread", completed=True)
     page.goto("/")
@@ -479,10 +477,10 @@ def test_clear_spares_what_is_completed_after_it(page: Page, sql: Sql) -> None:
     expect(descriptions(page)).to_have_text(["Milk"])
     has_table(sql, ("Milk", True))
     expect(checkbox(page, "Milk")).to_be_checked()
-    expect(left(page)).to_have_text("0 left")
+    expect(remaining(page)).to_have_text("0 left")
 
 
-def test_complete_all_and_clear_wait_while_a_search_hides_others(page: Page, sql: Sql) -> None:
+def test_bulk_changes_are_disabled_during_a_search(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread")
     page.goto("/?search=Milk")
     expect(descriptions(page)).to_have_text(["Milk"])
@@ -490,7 +488,7 @@ def test_complete_all_and_clear_wait_while_a_search_hides_others(page: Page, sql
     expect(page.get_by_role("button", name="Clear completed")).to_be_disabled()
 
 
-def test_many_quick_changes_of_a_todo_arrive_in_order(
+def test_many_quick_changes_of_one_todo_arrive_in_order(
     page: Page, sql: Sql, database: str, expected_messages: list[str]
 ) -> None:
     expected_messages.append(TOOK_TOO_LONG)
@@ -505,11 +503,11 @@ def test_many_quick_changes_of_a_todo_arrive_in_order(
             page.keyboard.press("Enter")
         expect(descriptions(page)).to_have_text(["Milk 4"])
         expect(page.get_by_role("checkbox")).to_be_checked()
-        expect(left(page)).to_have_text("0 left")
+        expect(remaining(page)).to_have_text("0 left")
         assert table(sql) == [("Milk", False)]
     has_table(sql, ("Milk 4", True))
     expect(descriptions(page)).to_have_text(["Milk 4"])
-    expect(left(page)).to_have_text("0 left")
+    expect(remaining(page)).to_have_text("0 left")
     expect(messages(page)).to_be_empty()
 
 
@@ -520,7 +518,7 @@ def test_many_quick_changes_of_many_todos_arrive(
     names = [f"Todo {number}" for number in range(8)]
     insert(sql, *names)
     page.goto("/")
-    expect(left(page)).to_have_text("8 left")
+    expect(remaining(page)).to_have_text("8 left")
     with locked(database):
         for name in names:
             checkbox(page, name).click()
@@ -528,16 +526,14 @@ def test_many_quick_changes_of_many_todos_arrive(
         add(page, "Tea")
         for name in names[:2]:
             expect(item(page, name)).to_be_hidden()
-        expect(left(page)).to_have_text("1 left")
+        expect(remaining(page)).to_have_text("1 left")
         assert len(table(sql)) == 8
     has_table(sql, ("Tea", False))
     expect(descriptions(page)).to_have_text(["Tea"])
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
 
 
-def test_changes_made_where_the_browser_is_slow_to_paint_are_not_taken_back(
-    page: Page, sql: Sql
-) -> None:
+def test_changes_are_not_reverted_when_the_browser_is_slow_to_paint(page: Page, sql: Sql) -> None:
     page.add_init_script("requestAnimationFrame = (task) => setTimeout(task, 300)")
     insert(sql, "Milk")
     page.goto("/")
@@ -551,7 +547,7 @@ def test_changes_made_where_the_browser_is_slow_to_paint_are_not_taken_back(
     expect(messages(page)).to_be_empty()
 
 
-def test_what_is_changed_after_complete_all_and_before_it_is_kept_is_changed(
+def test_changes_made_while_complete_all_is_pending_are_applied(
     page: Page, sql: Sql, database: str, expected_messages: list[str]
 ) -> None:
     expected_messages.append(TOOK_TOO_LONG)
@@ -570,7 +566,7 @@ def test_what_is_changed_after_complete_all_and_before_it_is_kept_is_changed(
     expect(descriptions(page)).to_have_text(["Milk and eggs"])
 
 
-def test_an_editor_that_may_not_be_left_is_the_only_one(page: Page, sql: Sql) -> None:
+def test_editor_with_an_invalid_text_is_the_only_editor(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread")
     page.goto("/")
     edit(page, "Milk")
@@ -580,10 +576,12 @@ def test_an_editor_that_may_not_be_left_is_the_only_one(page: Page, sql: Sql) ->
     expect(editor(page)).to_be_focused()
     expect(editor(page)).to_have_value(" ")
     page.keyboard.press("Enter")
-    expect(complaint(page)).to_have_text("A todo needs some words.")
+    expect(field_error(page)).to_have_text("Type something first")
 
 
-def test_a_draft_of_what_is_not_in_view_is_offered_until_it_is_saved(page: Page, sql: Sql) -> None:
+def test_draft_of_a_todo_outside_the_view_is_offered_until_it_is_saved(
+    page: Page, sql: Sql
+) -> None:
     insert(sql, "Milk")
     page.goto("/")
     edit(page, "Milk")
@@ -596,7 +594,7 @@ def test_a_draft_of_what_is_not_in_view_is_offered_until_it_is_saved(page: Page,
     expect(messages(page)).to_be_empty()
 
 
-def test_what_is_refused_is_offered_again_as_it_was_last(
+def test_rejected_todo_is_offered_again_with_its_latest_text(
     page: Page, sql: Sql, expected_messages: list[str]
 ) -> None:
     expected_messages.append(r"the server responded with a status of 400 .*/api/todos\)")
@@ -608,20 +606,20 @@ def test_what_is_refused_is_offered_again_as_it_was_last(
     editor(page).fill("Buy soy milk")
     page.keyboard.press("Enter")
     held.pop().continue_()
-    expect(messages(page)).to_contain_text("Not saved: Buy soy milk.")
+    expect(messages(page)).to_contain_text("Couldn't save “Buy soy milk”")
     messages(page).get_by_role("button", name="Add it").click()
     has_table(sql, ("Buy soy milk", False))
 
 
-def test_a_deletion_is_not_undone_by_who_comes_back_after_it(
+def test_back_button_does_not_undo_a_deletion(
     page: Page, sql: Sql, expected_messages: list[str]
 ) -> None:
-    # The page makes sure.
+    # The next page sends the deletion again.
     expected_messages.append(r"the server responded with a status of 404 .*/api/todos/\d+\)")
     insert(sql, "Milk")
     page.goto("/")
     expect(descriptions(page)).to_have_text(["Milk"])
-    # As if there were no cache of whole pages, the browser would load it again in any case.
+    # With or without the back/forward cache, the browser must load the page again.
     delete(page, "Milk")
     expect(undo(page)).to_be_visible()
     page.goto("/docs")

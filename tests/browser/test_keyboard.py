@@ -1,4 +1,4 @@
-"""The keyboard alone is enough, from the moment the page is open."""
+"""The page can be used with the keyboard alone."""
 
 import re
 
@@ -19,10 +19,10 @@ def field(page: Page) -> Locator:
 
 
 def help_(page: Page) -> Locator:
-    return page.get_by_role("dialog", name="Keys")
+    return page.get_by_role("dialog", name="Keyboard shortcuts")
 
 
-def test_todos_are_added_completed_edited_deleted_and_brought_back(page: Page, sql: Sql) -> None:
+def test_todos_are_added_completed_edited_deleted_and_restored(page: Page, sql: Sql) -> None:
     page.goto("/")
     expect(page.get_by_text("No todos yet")).to_be_visible()
     for typed in ("Milk", "Bread", "Eggs"):
@@ -47,7 +47,7 @@ def test_todos_are_added_completed_edited_deleted_and_brought_back(page: Page, s
     wait_until(lambda: table(sql) == [("Milk and tea", False), ("Bread", True), ("Eggs", False)])
 
 
-def test_a_search_a_filter_and_an_order_are_reached(page: Page, sql: Sql) -> None:
+def test_search_filter_and_sort_order_are_reachable(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Mint", "Bread")
     page.goto("/")
     expect(descriptions(page)).to_have_count(3)
@@ -55,7 +55,7 @@ def test_a_search_a_filter_and_an_order_are_reached(page: Page, sql: Sql) -> Non
     page.keyboard.type("mi")
     expect(descriptions(page)).to_have_text(["Mint", "Milk"])
     press(page, "Tab")
-    expect(page.get_by_role("combobox", name="Order")).to_be_focused()
+    expect(page.get_by_role("combobox", name="Sort order")).to_be_focused()
     page.keyboard.type("A to Z")
     expect(descriptions(page)).to_have_text(["Milk", "Mint"])
     press(page, "Shift+Tab", "Shift+Tab", "Shift+Tab", "Space")
@@ -66,7 +66,7 @@ def test_a_search_a_filter_and_an_order_are_reached(page: Page, sql: Sql) -> Non
     wait_until(lambda: ("Milk", True) in table(sql))
 
 
-def test_a_search_is_left_for_what_it_found(page: Page, sql: Sql) -> None:
+def test_escape_moves_from_the_search_to_its_results(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread")
     page.goto("/")
     expect(descriptions(page)).to_have_count(2)
@@ -77,7 +77,7 @@ def test_a_search_is_left_for_what_it_found(page: Page, sql: Sql) -> None:
     expect(checkbox(page, "Milk")).to_be_focused()
 
 
-def test_the_keys_are_shown_and_escape_closes_them(page: Page, sql: Sql) -> None:
+def test_question_mark_shows_the_shortcuts_and_escape_closes_them(page: Page, sql: Sql) -> None:
     insert(sql, "Milk")
     page.goto("/")
     expect(descriptions(page)).to_have_count(1)
@@ -95,7 +95,7 @@ def test_the_keys_are_shown_and_escape_closes_them(page: Page, sql: Sql) -> None
     expect(descriptions(page)).to_have_count(1)
 
 
-def test_the_keys_do_nothing_while_they_are_shown(page: Page, sql: Sql) -> None:
+def test_shortcuts_do_nothing_while_their_dialog_is_open(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread")
     page.goto("/")
     checkbox(page, "Bread").focus()
@@ -106,16 +106,16 @@ def test_the_keys_do_nothing_while_they_are_shown(page: Page, sql: Sql) -> None:
     expect(descriptions(page)).to_have_text(["Milk"])
 
 
-def test_the_keys_are_shown_by_their_button(page: Page) -> None:
+def test_button_shows_the_shortcuts(page: Page) -> None:
     page.goto("/")
-    page.get_by_role("button", name="Keys").press("Enter")
+    page.get_by_role("button", name="Keyboard shortcuts").press("Enter")
     expect(help_(page)).to_be_visible()
     press(page, "Enter")
     expect(help_(page)).to_be_hidden()
 
 
 @pytest.mark.parametrize("key", ["Delete", "Backspace"])
-def test_the_next_todo_has_the_focus_after_a_deletion(page: Page, sql: Sql, key: str) -> None:
+def test_next_todo_has_the_focus_after_a_deletion(page: Page, sql: Sql, key: str) -> None:
     insert(sql, "Milk", "Bread", "Eggs")
     page.goto("/")
     checkbox(page, "Bread").focus()
@@ -128,7 +128,7 @@ def test_the_next_todo_has_the_focus_after_a_deletion(page: Page, sql: Sql, key:
     expect(descriptions(page)).to_have_count(0)
 
 
-def test_the_buttons_of_a_todo_are_reached(page: Page, sql: Sql) -> None:
+def test_buttons_of_a_todo_are_reachable(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread")
     page.goto("/")
     checkbox(page, "Bread").focus()
@@ -144,7 +144,7 @@ def test_the_buttons_of_a_todo_are_reached(page: Page, sql: Sql) -> None:
     expect(descriptions(page)).to_have_text(["Bread", "Milk"])
 
 
-def test_a_move_ends_at_the_first_and_the_last(page: Page, sql: Sql) -> None:
+def test_arrow_keys_stop_at_the_first_and_last_todo(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread")
     page.goto("/")
     checkbox(page, "Bread").focus()
@@ -154,7 +154,7 @@ def test_a_move_ends_at_the_first_and_the_last(page: Page, sql: Sql) -> None:
     expect(checkbox(page, "Milk")).to_be_focused()
 
 
-def test_moving_through_a_long_list_loads_it(page: Page, sql: Sql) -> None:
+def test_arrow_keys_load_a_long_list(page: Page, sql: Sql) -> None:
     sql(
         "INSERT INTO todos (description, completed)"
         " SELECT 'Todo ' || n, false FROM generate_series(1, 230) n"
@@ -168,7 +168,7 @@ def test_moving_through_a_long_list_loads_it(page: Page, sql: Sql) -> None:
 
 
 @pytest.mark.parametrize("name", ["New todo", "Search"])
-def test_keys_that_are_typed_into_a_field_are_text(page: Page, sql: Sql, name: str) -> None:
+def test_shortcut_keys_typed_into_a_field_are_text(page: Page, sql: Sql, name: str) -> None:
     insert(sql, "Milk")
     page.goto("/")
     sent = changes(page)
@@ -182,7 +182,7 @@ def test_keys_that_are_typed_into_a_field_are_text(page: Page, sql: Sql, name: s
     assert sent == []
 
 
-def test_keys_that_are_typed_into_an_editor_are_text(page: Page, sql: Sql) -> None:
+def test_shortcut_keys_typed_into_an_editor_are_text(page: Page, sql: Sql) -> None:
     insert(sql, "Milk")
     page.goto("/")
     sent = changes(page)
@@ -196,7 +196,7 @@ def test_keys_that_are_typed_into_an_editor_are_text(page: Page, sql: Sql) -> No
 
 
 @pytest.mark.parametrize("key", ["ArrowDown", "ArrowUp"])
-def test_arrows_move_the_caret_in_an_editor_and_save_nothing(
+def test_arrow_keys_move_the_caret_in_an_editor_and_save_nothing(
     page: Page, sql: Sql, key: str
 ) -> None:
     insert(sql, "a long description " * 20)
@@ -210,7 +210,7 @@ def test_arrows_move_the_caret_in_an_editor_and_save_nothing(
     assert editor.evaluate("field => field.selectionStart") != 200
 
 
-def test_the_caret_moves_through_the_lines_that_a_long_text_fills(page: Page) -> None:
+def test_arrow_keys_move_the_caret_through_wrapped_lines(page: Page) -> None:
     page.goto("/")
     page.keyboard.insert_text("a long description " * 20)
     field(page).evaluate("field => field.setSelectionRange(0, 0)")
@@ -219,7 +219,7 @@ def test_the_caret_moves_through_the_lines_that_a_long_text_fills(page: Page) ->
     assert field(page).evaluate("field => field.selectionStart") > 0
 
 
-def test_keys_with_control_are_the_browsers(page: Page, sql: Sql) -> None:
+def test_key_combinations_with_modifiers_are_left_to_the_browser(page: Page, sql: Sql) -> None:
     insert(sql, "Milk")
     page.goto("/")
     checkbox(page, "Milk").focus()

@@ -1,4 +1,4 @@
-"""A hundred thousand todos: the list is there at once, and scrolls smoothly."""
+"""A list of 100,000 todos: time to the first paint, and long tasks while scrolling."""
 
 from collections.abc import Callable
 
@@ -12,9 +12,9 @@ PAGE = 50
 FIRST_PAINT_MS = 1000
 LONG_TASK_MS = 100
 ATTEMPTS = 3
-"""A busy machine only ever makes a figure worse."""
+"""Of several attempts, the best counts: other load can only make a figure worse."""
 
-# Run before the page's own scripts: when it shows a todo, and what has kept it busy.
+# Runs before the page's own scripts: records the first painted todo and the long tasks.
 OBSERVE = """
     window.longTasks = [];
     new PerformanceObserver(list => {
@@ -26,7 +26,7 @@ OBSERVE = """
         new MutationObserver((_, observer) => {
             if (!document.querySelector("#todos .text")?.textContent) return;
             observer.disconnect();
-            // The frame that has it is painted before the task after it.
+            // The frame is painted before the next task.
             requestAnimationFrame(() => setTimeout(() => resolve(performance.now())));
         }).observe(document, { childList: true, subtree: true });
     });
@@ -46,7 +46,7 @@ def long_list(sql: Sql) -> None:
 
 @pytest.fixture
 def best(new_context: Callable[..., BrowserContext]) -> Callable[..., float]:
-    """Measure in a new browser each time, until it is good enough."""
+    """Measure, each time in a new browser, until a figure is good enough; return the best."""
 
     def repeat(what: str, measure: Callable[[Page], float], enough: float) -> float:
         figures: list[float] = []
@@ -62,7 +62,7 @@ def best(new_context: Callable[..., BrowserContext]) -> Callable[..., float]:
 
 
 @pytest.mark.usefixtures("long_list")
-def test_the_list_is_painted_within_a_second(best: Callable[..., float]) -> None:
+def test_list_is_painted_within_a_second(best: Callable[..., float]) -> None:
     def paint(page: Page) -> float:
         page.goto("/")
         painted = page.evaluate("painted")
@@ -73,7 +73,7 @@ def test_the_list_is_painted_within_a_second(best: Callable[..., float]) -> None
 
 
 @pytest.mark.usefixtures("long_list")
-def test_ten_pages_are_scrolled_without_a_long_task_and_each_todo_is_there_once(
+def test_scrolling_ten_pages_causes_no_long_task_and_shows_each_todo_once(
     best: Callable[..., float],
 ) -> None:
     def scroll(page: Page) -> float:
@@ -93,7 +93,7 @@ def test_ten_pages_are_scrolled_without_a_long_task_and_each_todo_is_there_once(
 
 
 @pytest.mark.usefixtures("long_list")
-def test_how_many_are_left_is_said_for_all(page: Page) -> None:
+def test_remaining_count_covers_the_whole_list(page: Page) -> None:
     page.goto("/")
 
     expect(page.get_by_text("66,667 left")).to_be_visible()

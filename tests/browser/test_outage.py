@@ -1,4 +1,4 @@
-"""The server or its database is away in mid-use: nothing is lost, and nothing is made twice."""
+"""Outages of the server or its database: no change is lost, and none is applied twice."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -13,18 +13,18 @@ from tests.support.page import Sql, add, checkbox, descriptions, edit, insert, i
 from tests.support.waiting import wait_until
 from tests.support.web import WebProcess, serving
 
-AWAY = (
+UNAVAILABLE = (
     r"^error: Failed to load resource: "
-    r"(net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE)|.* status of 503 .*) "
+    r"(net::ERR_(CONNECTION_REJECTED|CONNECTION_RESET|EMPTY_RESPONSE)|.* status of 503 .*) "
     r"\(http\S+/api/todos\S*\)$"
 )
 LOST = r"^error: Failed to load resource: net::ERR_FAILED \(http\S+/api/todos\)$"
-REFUSED = r"^error: Failed to load resource: .* status of 500 .* \(http\S+/api/todos\S*\)$"
+REJECTED = r"^error: Failed to load resource: .* status of 500 .* \(http\S+/api/todos\S*\)$"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A PostgreSQL that these tests may stop."""
+    """A PostgreSQL server that these tests may stop."""
     directory = tmp_path_factory.mktemp("outage")
     with running(directory / "postgres", make_migrated(directory / "migrated")) as server:
         yield server
@@ -32,7 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def database(server: Server) -> Iterator[str]:
-    """The address of its database, without todos."""
+    """The URL of its database, without todos."""
     yield server.address
     server.start()
     server.execute("TRUNCATE todos RESTART IDENTITY", "todos")
@@ -56,9 +56,11 @@ Outage = Callable[[], AbstractContextManager[None]]
 
 @pytest.fixture
 def web_outage(web: WebProcess, database: str, expected_messages: list[str]) -> Iterator[Outage]:
-    """Kill the web process for a while; another one serves on its port then."""
-    # The browser asks for the icon when it likes, so perhaps at the moment of the kill.
-    expected_messages.extend([AWAY, r"net::ERR_\w+ \(http://[\d.:]+/static/\w+/icon\.svg\)$"])
+    """Kill the web process; at the end of the outage, start another one on its port."""
+    # The browser may request the icon at any time, so perhaps during the outage.
+    expected_messages.extend(
+        [UNAVAILABLE, r"net::ERR_\w+ \(http://[\d.:]+/static/\w+/icon\.svg\)$"]
+    )
     successors = []
 
     @contextmanager
@@ -76,9 +78,9 @@ def web_outage(web: WebProcess, database: str, expected_messages: list[str]) -> 
 
 @pytest.fixture
 def database_outage(server: Server, web: WebProcess, expected_messages: list[str]) -> Outage:
-    """Stop the database for a while."""
+    """Stop the database during an outage."""
     assert web.serves()
-    expected_messages.append(AWAY)
+    expected_messages.append(UNAVAILABLE)
 
     @contextmanager
     def outage() -> Iterator[None]:
@@ -91,7 +93,7 @@ def database_outage(server: Server, web: WebProcess, expected_messages: list[str
 
 @pytest.fixture(params=["web_outage", "database_outage"], ids=["web process", "database"])
 def outage(request: pytest.FixtureRequest) -> Outage:
-    """Let one of both be away for a while."""
+    """An outage of either."""
     return request.getfixturevalue(request.param)
 
 
@@ -106,17 +108,17 @@ def kill(web: WebProcess) -> None:
 
 
 def expect_banner(page: Page) -> None:
-    """See that the page says what is wrong, and that nothing is lost."""
+    """Wait for the banner that reports the outage."""
     banner = page.get_by_text("Trying again; your changes are kept.")
     expect(banner).to_be_visible()
 
 
 def expect_no_banner(page: Page) -> None:
-    """See that it says so no longer."""
+    """Wait until the banner has disappeared."""
     expect(page.get_by_text("Trying again")).to_have_count(0)
 
 
-def test_what_is_done_during_an_outage_is_shown_and_then_made_once_each_and_in_order(
+def test_changes_made_during_an_outage_are_shown_and_later_applied_once_and_in_order(
     page: Page, sql: Sql, outage: Outage
 ) -> None:
     insert(sql, "Milk", "Bread", "Salt")
@@ -147,7 +149,7 @@ def test_what_is_done_during_an_outage_is_shown_and_then_made_once_each_and_in_o
     assert table(sql) == done
 
 
-def test_who_only_reads_is_told_too_and_gets_what_was_changed_after_the_outage(
+def test_idle_page_reports_an_outage_and_refreshes_after_it(
     page: Page, sql: Sql, outage: Outage
 ) -> None:
     insert(sql, "Milk")
@@ -163,7 +165,7 @@ def test_who_only_reads_is_told_too_and_gets_what_was_changed_after_the_outage(
     expect_no_banner(page)
 
 
-def test_a_page_that_is_opened_without_the_database_shows_the_list_once_it_is_back(
+def test_page_opened_during_a_database_outage_shows_the_list_after_it(
     page: Page, sql: Sql, database_outage: Outage
 ) -> None:
     insert(sql, "Milk")
@@ -179,10 +181,10 @@ def test_a_page_that_is_opened_without_the_database_shows_the_list_once_it_is_ba
     expect_no_banner(page)
 
 
-# What is typed
+# Unsaved text
 
 
-def test_what_is_typed_and_not_sent_survives_a_reload(page: Page, sql: Sql) -> None:
+def test_unsaved_text_survives_a_reload(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread")
     page.goto("/")
     page.get_by_role("textbox", name="New todo").fill("Not\nyet")
@@ -202,7 +204,7 @@ def test_what_is_typed_and_not_sent_survives_a_reload(page: Page, sql: Sql) -> N
     expect(page.get_by_role("textbox", name="Description")).to_have_count(0)
 
 
-def test_all_that_is_typed_and_changed_survives_reloads_without_the_database(
+def test_unsaved_text_and_changes_survive_reloads_without_the_database(
     page: Page, sql: Sql, database_outage: Outage
 ) -> None:
     insert(sql, "Milk", "Bread")
@@ -226,10 +228,10 @@ def test_all_that_is_typed_and_changed_survives_reloads_without_the_database(
     wait_until(lambda: table(sql) == [("Milk", True), ("Rolls", False), ("One", False)])
 
 
-def test_all_that_is_typed_and_changed_survives_a_reload_that_fails(
+def test_unsaved_text_and_changes_survive_a_failed_reload(
     page: Page, sql: Sql, web_outage: Outage, expected_messages: list[str]
 ) -> None:
-    expected_messages.append(r"net::ERR_CONNECTION_REFUSED \(http://[\d.:]+/\)$")
+    expected_messages.append(r"net::ERR_CONNECTION_REJECTED \(http://[\d.:]+/\)$")
     insert(sql, "Milk")
     page.goto("/")
     expect(descriptions(page)).to_have_text(["Milk"])
@@ -247,7 +249,7 @@ def test_all_that_is_typed_and_changed_survives_a_reload_that_fails(
     wait_until(lambda: table(sql) == [("Milk", False), ("One", False)])
 
 
-def test_the_next_page_sends_what_a_closed_one_could_not(
+def test_next_page_sends_the_unsent_changes_of_a_closed_page(
     context: BrowserContext, sql: Sql, web_outage: Outage
 ) -> None:
     insert(sql, "Milk", "Bread")
@@ -291,21 +293,21 @@ def test_two_open_pages_do_not_send_each_others_changes(
     assert sorted(table(sql)) == [("Of page 0", False), ("Of page 1", False)]
 
 
-# Whether it was made, nobody said
+# Lost responses
 
 
-def test_a_todo_whose_answer_was_lost_is_not_made_twice(
+def test_todo_is_not_created_twice_when_the_response_is_lost(
     page: Page, sql: Sql, expected_messages: list[str]
 ) -> None:
     expected_messages.append(LOST)
     page.goto("/")
     expect(page.get_by_text("No todos yet")).to_be_visible()
 
-    def lose_the_answer(route: Route) -> None:
+    def lose_the_response(route: Route) -> None:
         route.fetch()
         route.abort()
 
-    page.route("**/api/todos", lose_the_answer, times=1)
+    page.route("**/api/todos", lose_the_response, times=1)
     add(page, "Milk")
     expect_banner(page)
     add(page, "Milk")
@@ -320,24 +322,24 @@ def test_a_todo_whose_answer_was_lost_is_not_made_twice(
 
 @pytest.fixture
 def slow_insert(sql: Sql) -> Iterator[None]:
-    """A database that has inserted a todo a second before it says so."""
+    """A database that takes a second after an insertion to respond."""
     sql(
-        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS"
+        "CREATE FUNCTION delay_response() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$"
     )
-    sql("CREATE TRIGGER dawdle AFTER INSERT ON todos EXECUTE FUNCTION dawdle()")
+    sql("CREATE TRIGGER delay_response AFTER INSERT ON todos EXECUTE FUNCTION delay_response()")
     yield
-    sql("DROP FUNCTION dawdle CASCADE")
+    sql("DROP FUNCTION delay_response CASCADE")
 
 
 def add_slowly(page: Page, sql: Sql, description: str) -> None:
-    """Add a todo, and return while the database is at work."""
+    """Add a todo, and return while the database is still inserting it."""
     add(page, description)
     wait_until(lambda: sql("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
 
 
 @pytest.mark.usefixtures("slow_insert")
-def test_a_todo_is_not_made_twice_where_the_process_is_killed_before_it_answers(
+def test_todo_is_not_created_twice_when_the_process_is_killed_before_it_responds(
     page: Page, sql: Sql, web_outage: Outage
 ) -> None:
     page.goto("/")
@@ -354,7 +356,7 @@ def test_a_todo_is_not_made_twice_where_the_process_is_killed_before_it_answers(
 
 @pytest.mark.usefixtures("slow_insert")
 @pytest.mark.parametrize("end", ["reload", "close"])
-def test_a_page_that_ends_before_the_answer_makes_no_todo_twice(
+def test_todo_is_not_created_twice_when_the_page_ends_before_the_response(
     context: BrowserContext, sql: Sql, end: str
 ) -> None:
     page = context.new_page()
@@ -373,23 +375,23 @@ def test_a_page_that_ends_before_the_answer_makes_no_todo_twice(
     assert table(sql) == [("Milk", False)]
 
 
-# The server refuses
+# Rejected changes
 
 
 @pytest.fixture
-def refusal(sql: Sql, expected_messages: list[str]) -> Iterator[None]:
-    """A database that takes no "Forbidden" and completes nothing."""
-    expected_messages.append(REFUSED)
+def rejection(sql: Sql, expected_messages: list[str]) -> Iterator[None]:
+    """A database that rejects the description "Forbidden" and completed todos."""
+    expected_messages.append(REJECTED)
     sql(
-        "ALTER TABLE todos ADD CONSTRAINT refusal"
+        "ALTER TABLE todos ADD CONSTRAINT rejection"
         " CHECK (description <> 'Forbidden' AND NOT completed)"
     )
     yield
-    sql("ALTER TABLE todos DROP CONSTRAINT IF EXISTS refusal")
+    sql("ALTER TABLE todos DROP CONSTRAINT IF EXISTS rejection")
 
 
-@pytest.mark.usefixtures("refusal")
-def test_a_refused_todo_is_taken_back_says_why_and_offers_what_was_typed(
+@pytest.mark.usefixtures("rejection")
+def test_rejected_todo_is_removed_with_a_reason_and_can_be_added_again(
     page: Page, sql: Sql
 ) -> None:
     page.goto("/")
@@ -397,68 +399,68 @@ def test_a_refused_todo_is_taken_back_says_why_and_offers_what_was_typed(
     add(page, "Forbidden")
     add(page, "Milk")
 
-    said = page.get_by_role("region", name="Messages")
-    expect(said).to_contain_text("Not saved: Forbidden. Internal server error.")
+    messages = page.get_by_role("region", name="Messages")
+    expect(messages).to_contain_text("Couldn't save “Forbidden”: Internal server error")
     expect(descriptions(page)).to_have_text(["Milk"])
     expect_no_banner(page)
     wait_until(lambda: table(sql) == [("Milk", False)])
 
-    sql("ALTER TABLE todos DROP CONSTRAINT refusal, ADD CONSTRAINT refusal CHECK (true)")
+    sql("ALTER TABLE todos DROP CONSTRAINT rejection, ADD CONSTRAINT rejection CHECK (true)")
     page.get_by_role("button", name="Add it").click()
     expect(descriptions(page)).to_have_text(["Forbidden", "Milk"])
     wait_until(lambda: len(table(sql)) == 2)
 
 
-@pytest.mark.usefixtures("refusal")
-def test_a_refused_change_is_taken_back_and_says_why(page: Page, sql: Sql) -> None:
+@pytest.mark.usefixtures("rejection")
+def test_rejected_change_is_reverted_with_a_reason(page: Page, sql: Sql) -> None:
     insert(sql, "Milk")
     page.goto("/")
 
     checkbox(page, "Milk").click()
 
-    said = page.get_by_role("region", name="Messages")
-    expect(said).to_contain_text("Taken back. Internal server error.")
+    messages = page.get_by_role("region", name="Messages")
+    expect(messages).to_contain_text("Couldn't save: Internal server error")
     expect(checkbox(page, "Milk")).not_to_be_checked()
     expect(page.get_by_text("1 left")).to_be_visible()
 
 
-@pytest.mark.usefixtures("refusal")
-def test_a_refused_new_text_is_taken_back_says_why_and_is_not_lost(page: Page, sql: Sql) -> None:
+@pytest.mark.usefixtures("rejection")
+def test_rejected_edit_is_reverted_with_a_reason_and_can_be_repeated(page: Page, sql: Sql) -> None:
     insert(sql, "Milk")
     page.goto("/")
 
     edit(page, "Milk", "Forbidden")
     page.get_by_role("textbox", name="Description").press("Enter")
 
-    said = page.get_by_role("region", name="Messages")
-    expect(said).to_contain_text("Not saved: Forbidden. Internal server error.")
+    messages = page.get_by_role("region", name="Messages")
+    expect(messages).to_contain_text("Couldn't save “Forbidden”: Internal server error")
     expect(descriptions(page)).to_have_text(["Milk"])
     assert table(sql) == [("Milk", False)]
 
-    sql("ALTER TABLE todos DROP CONSTRAINT refusal")
-    said.get_by_role("button", name="Try again").click()
+    sql("ALTER TABLE todos DROP CONSTRAINT rejection")
+    messages.get_by_role("button", name="Try again").click()
     wait_until(lambda: table(sql) == [("Forbidden", False)])
 
 
-@pytest.mark.usefixtures("refusal")
-def test_completing_all_is_taken_back_as_a_whole(page: Page, sql: Sql) -> None:
+@pytest.mark.usefixtures("rejection")
+def test_rejected_complete_all_is_reverted_for_all_todos(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread")
     page.goto("/")
     expect(descriptions(page)).to_have_count(2)
 
     page.get_by_role("button", name="Complete all").click()
 
-    said = page.get_by_role("region", name="Messages")
-    expect(said).to_contain_text("Taken back. Internal server error.")
+    messages = page.get_by_role("region", name="Messages")
+    expect(messages).to_contain_text("Couldn't save: Internal server error")
     for description in ("Milk", "Bread"):
         expect(checkbox(page, description)).not_to_be_checked()
     expect(page.get_by_text("2 left")).to_be_visible()
 
 
-def test_a_change_that_meets_a_lock_is_tried_again(
+def test_change_that_times_out_on_a_lock_is_retried(
     page: Page, sql: Sql, database: str, expected_messages: list[str]
 ) -> None:
-    expected_messages.append(AWAY)
+    expected_messages.append(UNAVAILABLE)
     insert(sql, "Milk")
     page.goto("/")
     expect(descriptions(page)).to_have_text(["Milk"])

@@ -1,4 +1,4 @@
-"""What is shown: in pages, and as the address says, which keeps it."""
+"""Paging, filters, search and sort order, and their place in the URL."""
 
 import re
 from collections.abc import Iterator
@@ -14,9 +14,10 @@ from tests.support.page import (
     descriptions,
     hold,
     insert,
-    left,
     locked,
     messages,
+    pause_clock,
+    remaining,
     table,
 )
 from tests.support.waiting import wait_until
@@ -26,7 +27,7 @@ SKELETON = re.compile("gradient")
 
 
 def has_query(page: Page, **expected: str) -> None:
-    """Wait until the address says just that."""
+    """Wait until the URL has exactly these parameters."""
     page.wait_for_function(
         "expected => new URLSearchParams(location.search).toString() === expected",
         arg="&".join(f"{name}={value}" for name, value in expected.items()),
@@ -38,7 +39,7 @@ def search(page: Page) -> Locator:
 
 
 def sort(page: Page) -> Locator:
-    return page.get_by_role("combobox", name="Order")
+    return page.get_by_role("combobox", name="Sort order")
 
 
 def filters(page: Page, name: str) -> Locator:
@@ -46,40 +47,40 @@ def filters(page: Page, name: str) -> Locator:
 
 
 def is_pressed(page: Page, name: str) -> None:
-    """Wait until that filter is pressed, and no other."""
+    """Wait until only this filter is pressed."""
     pressed = page.get_by_role("group", name="Filter").get_by_role("button", pressed=True)
     expect(pressed).to_have_text([name])
 
 
 @pytest.fixture
 def reads(page: Page) -> list[str]:
-    """The queries with which the page has asked for todos."""
-    found: list[str] = []
+    """The query strings of the page's requests for todos."""
+    queries: list[str] = []
 
-    def see(request: Request) -> None:
-        address = urlsplit(request.url)
-        if address.path == "/api/todos" and request.method == "GET":
-            found.append(address.query)
+    def record(request: Request) -> None:
+        url = urlsplit(request.url)
+        if url.path == "/api/todos" and request.method == "GET":
+            queries.append(url.query)
 
-    page.on("request", see)
-    return found
+    page.on("request", record)
+    return queries
 
 
 @pytest.fixture
 def held_reads(page: Page) -> Iterator[list[Route]]:
-    """The reads of the list that wait for this test to go on."""
+    """Requests for the list, held until the test continues them."""
     yield hold(page, "**/api/todos?*")
     page.unroute_all(behavior="ignoreErrors")
 
 
-def test_the_newest_comes_first(page: Page, sql: Sql) -> None:
+def test_newest_todo_comes_first(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread", "Eggs")
     page.goto("/")
     expect(descriptions(page)).to_have_text(["Eggs", "Bread", "Milk"])
-    expect(left(page)).to_have_text("3 left")
+    expect(remaining(page)).to_have_text("3 left")
 
 
-def test_scrolling_loads_page_after_page_by_cursor_and_each_todo_once(
+def test_scrolling_loads_pages_by_cursor_and_each_todo_once(
     page: Page, sql: Sql, reads: list[str]
 ) -> None:
     sql(
@@ -94,23 +95,23 @@ def test_scrolling_loads_page_after_page_by_cursor_and_each_todo_once(
     numbers = [text.removeprefix("Todo ") for text in descriptions(page).all_text_contents()]
     assert [int(number) for number in numbers] == list(range(MANY, 0, -1))
     cursors = [value for each in reads for value in parse_qs(each).get("cursor", [])]
-    # The first page comes without one, and the last has no next.
+    # The first page is requested without a cursor.
     assert len(cursors) == len(set(cursors)) == -(-MANY // 50) - 1
-    assert left(page).text_content() == f"{MANY} left"
+    assert remaining(page).text_content() == f"{MANY} left"
 
 
-def test_no_page_more_is_loaded_than_is_near(page: Page, sql: Sql, reads: list[str]) -> None:
+def test_only_pages_near_the_viewport_are_loaded(page: Page, sql: Sql, reads: list[str]) -> None:
     sql(
         "INSERT INTO todos (description, completed)"
         " SELECT 'Todo ' || n, false FROM generate_series(1, 1000) n"
     )
     page.goto("/")
-    expect(left(page)).to_have_text("1,000 left")
+    expect(remaining(page)).to_have_text("1,000 left")
     page.wait_for_event("response", lambda response: response.status == 304)
     assert sum("cursor" in each for each in reads) <= 2
 
 
-def test_a_skeleton_is_shown_until_the_first_page_is_there(
+def test_skeleton_is_shown_until_the_first_page_is_loaded(
     page: Page, sql: Sql, held_reads: list[Route]
 ) -> None:
     insert(sql, "Milk")
@@ -127,16 +128,16 @@ def test_a_skeleton_is_shown_until_the_first_page_is_there(
     expect(todos).to_have_attribute("aria-busy", "false")
 
 
-def test_without_todos_it_says_so_and_no_skeleton_stays(page: Page, sql: Sql) -> None:
+def test_empty_list_shows_a_placeholder_instead_of_the_skeleton(page: Page, sql: Sql) -> None:
     page.goto("/")
     expect(page.get_by_text("No todos yet. Add one!")).to_be_visible()
     expect(page.locator("#todos")).not_to_have_css("background-image", SKELETON)
-    expect(left(page)).to_have_text("0 left")
+    expect(remaining(page)).to_have_text("0 left")
     add(page, "Milk")
     expect(page.get_by_text("No todos yet")).to_be_hidden()
 
 
-def test_a_filter_shows_its_todos_and_a_reload_keeps_it(page: Page, sql: Sql) -> None:
+def test_filter_shows_matching_todos_and_survives_a_reload(page: Page, sql: Sql) -> None:
     insert(sql, "Milk")
     insert(sql, "Bread", completed=True)
     page.goto("/")
@@ -154,23 +155,23 @@ def test_a_filter_shows_its_todos_and_a_reload_keeps_it(page: Page, sql: Sql) ->
     filters(page, "All").click()
     expect(descriptions(page)).to_have_text(["Bread", "Milk"])
     has_query(page)
-    expect(left(page)).to_have_text("1 left")
+    expect(remaining(page)).to_have_text("1 left")
 
 
 @pytest.mark.parametrize(
-    ("address", "said"),
+    ("url", "placeholder"),
     [
         ("/?status=incomplete", "Nothing found."),
         ("/?status=completed", "Nothing found."),
         ("/?search=Tea", "Nothing found."),
     ],
 )
-def test_a_view_without_todos_says_so(page: Page, address: str, said: str) -> None:
-    page.goto(address)
-    expect(page.get_by_text(said)).to_be_visible()
+def test_query_without_results_shows_a_placeholder(page: Page, url: str, placeholder: str) -> None:
+    page.goto(url)
+    expect(page.get_by_text(placeholder)).to_be_visible()
 
 
-def test_what_is_completed_leaves_the_active_ones_at_once(
+def test_completed_todo_leaves_the_active_filter_at_once(
     page: Page, sql: Sql, database: str, expected_messages: list[str]
 ) -> None:
     expected_messages.append(r"the server responded with a status of 503 .*/api/todos/\d+\)")
@@ -185,7 +186,7 @@ def test_what_is_completed_leaves_the_active_ones_at_once(
     expect(descriptions(page)).to_have_text(["Bread"])
 
 
-def test_a_search_finds_as_one_types_and_a_reload_keeps_it(page: Page, sql: Sql) -> None:
+def test_search_runs_while_typing_and_survives_a_reload(page: Page, sql: Sql) -> None:
     insert(sql, "Buy MILK", "Buy bread", "100% sure")
     page.goto("/")
     search(page).press_sequentially("milk")
@@ -203,14 +204,14 @@ def test_a_search_finds_as_one_types_and_a_reload_keeps_it(page: Page, sql: Sql)
     has_query(page)
 
 
-def test_what_is_typed_while_a_search_is_under_way_stays(
+def test_typing_during_a_search_aborts_it_and_keeps_the_text(
     page: Page, sql: Sql, held_reads: list[Route]
 ) -> None:
     insert(sql, "Milk", "Mint")
     page.goto("/")
     search(page).press_sequentially("M")
     has_query(page, search="M")
-    # What was under way is not waited for.
+    # The search that was under way is aborted.
     with page.expect_event("requestfailed", lambda request: "search=M&" in request.url):
         search(page).press_sequentially("int")
         has_query(page, search="Mint")
@@ -221,7 +222,7 @@ def test_what_is_typed_while_a_search_is_under_way_stays(
     expect(search(page)).to_have_value("Mint")
 
 
-def test_all_that_is_typed_into_a_search_is_one_step_back(page: Page, sql: Sql) -> None:
+def test_typing_into_the_search_creates_one_history_entry(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Mint")
     page.goto("/")
     filters(page, "Active").click()
@@ -245,7 +246,7 @@ def test_all_that_is_typed_into_a_search_is_one_step_back(page: Page, sql: Sql) 
     expect(descriptions(page)).to_have_text(["Mint"])
 
 
-def test_a_filter_after_a_search_is_a_step_of_its_own(page: Page, sql: Sql) -> None:
+def test_filter_after_a_search_creates_its_own_history_entry(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Mint")
     page.goto("/")
     search(page).fill("Mi")
@@ -265,17 +266,17 @@ def test_a_filter_after_a_search_is_a_step_of_its_own(page: Page, sql: Sql) -> N
     [
         ("Newest first", ["Apples", "Cream", "Bread"]),
         ("Oldest first", ["Bread", "Cream", "Apples"]),
-        ("Last changed", ["Bread", "Apples", "Cream"]),
+        ("Recently updated", ["Bread", "Apples", "Cream"]),
         ("A to Z", ["Apples", "Bread", "Cream"]),
     ],
 )
-def test_an_order_is_kept_by_a_reload_and_a_bookmark(
+def test_sort_order_survives_a_reload_and_a_bookmark(
     page: Page, sql: Sql, label: str, expected: list[str]
 ) -> None:
     insert(sql, "Bread", "Cream", "Apples")
     sql("UPDATE todos SET completed = true, updated_at = now() WHERE description = 'Bread'")
     page.goto("/")
-    # To choose what is chosen changes nothing.
+    # Choosing the current option would not be a change.
     sort(page).select_option("Oldest first" if label == "Newest first" else "Newest first")
     sort(page).select_option(label)
     expect(descriptions(page)).to_have_text(expected)
@@ -287,11 +288,11 @@ def test_an_order_is_kept_by_a_reload_and_a_bookmark(
     expect(sort(bookmark).locator("option:checked")).to_have_text(label)
 
 
-def test_what_is_chosen_before_the_last_choice_is_painted_is_chosen(page: Page, sql: Sql) -> None:
+def test_second_sort_order_chosen_before_a_repaint_wins(page: Page, sql: Sql) -> None:
     insert(sql, "Bread", "Apples")
     page.goto("/")
     expect(descriptions(page)).to_have_text(["Apples", "Bread"])
-    # In one task, and so before the next frame.
+    # In one task, and therefore before the next frame.
     sort(page).evaluate(
         """select => {
             for (const value of ["description asc", "id asc"]) {
@@ -304,7 +305,7 @@ def test_what_is_chosen_before_the_last_choice_is_painted_is_chosen(page: Page, 
     expect(descriptions(page)).to_have_text(["Bread", "Apples"])
 
 
-def test_a_bookmark_opens_filter_search_and_order_together(page: Page, sql: Sql) -> None:
+def test_bookmark_restores_filter_search_and_sort_order(page: Page, sql: Sql) -> None:
     insert(sql, "Milk 1", "Milk 2", "Bread")
     insert(sql, "Milk 3", completed=True)
     page.goto("/?status=incomplete&search=milk&sort_by=id&order=asc")
@@ -314,7 +315,7 @@ def test_a_bookmark_opens_filter_search_and_order_together(page: Page, sql: Sql)
     expect(sort(page).locator("option:checked")).to_have_text("Oldest first")
 
 
-def test_other_orders_are_paged_by_cursor_too(page: Page, sql: Sql) -> None:
+def test_other_sort_orders_are_paged_by_cursor(page: Page, sql: Sql) -> None:
     sql(
         "INSERT INTO todos (description, completed)"
         f" SELECT 'Todo ' || lpad(n::text, 4, '0'), false FROM generate_series({MANY}, 1, -1) n"
@@ -327,29 +328,27 @@ def test_other_orders_are_paged_by_cursor_too(page: Page, sql: Sql) -> None:
     assert texts == [f"Todo {number:04}" for number in range(1, MANY + 1)]
 
 
-@pytest.mark.parametrize("asked", ["sort_by=x", "order=up", "status=done", f"search={'a' * 201}"])
-def test_an_address_that_makes_no_sense_says_so_and_shows_the_list(
-    page: Page, sql: Sql, expected_messages: list[str], asked: str
+@pytest.mark.parametrize("query", ["sort_by=x", "order=up", "status=done", f"search={'a' * 201}"])
+def test_invalid_url_parameters_show_an_error_and_the_default_list(
+    page: Page, sql: Sql, expected_messages: list[str], query: str
 ) -> None:
     expected_messages.append(r"the server responded with a status of 4\d\d .*/api/todos\?")
     insert(sql, "Milk", "Bread")
-    page.goto(f"/?{asked}")
+    page.goto(f"/?{query}")
     expect(descriptions(page)).to_have_text(["Bread", "Milk"])
-    expect(messages(page)).to_contain_text(asked.partition("=")[0])
+    expect(messages(page)).to_contain_text(query.partition("=")[0])
     is_pressed(page, "All")
     expect(search(page)).to_have_value("")
     expect(sort(page).locator("option:checked")).to_have_text("Newest first")
 
 
-def test_an_address_with_more_than_the_page_knows_shows_the_list(page: Page, sql: Sql) -> None:
+def test_unknown_url_parameters_are_ignored(page: Page, sql: Sql) -> None:
     insert(sql, "Milk")
     page.goto("/?utm_source=mail&limit=0&cursor=x#top")
     expect(descriptions(page)).to_have_text(["Milk"])
 
 
-def test_who_scrolls_while_a_search_is_under_way_finds_what_was_searched(
-    page: Page, sql: Sql
-) -> None:
+def test_scrolling_during_a_search_does_not_change_its_results(page: Page, sql: Sql) -> None:
     sql(f"INSERT INTO todos (description) SELECT 'Todo ' || n FROM generate_series(1, {MANY}) n")
     page.goto("/")
     expect(descriptions(page).first).to_have_text(f"Todo {MANY}")
@@ -359,7 +358,7 @@ def test_who_scrolls_while_a_search_is_under_way_finds_what_was_searched(
     page.mouse.move(640, 500)
     page.mouse.wheel(0, 2000)
     page.wait_for_function("scrollY > 1000")
-    # What the scrolling has asked for has been asked before this.
+    # Requests caused by scrolling have been sent before this one.
     page.evaluate("fetch('/health')")
     for route in sorted(held, key=lambda route: "search=" not in route.request.url):
         route.continue_()
@@ -369,27 +368,27 @@ def test_who_scrolls_while_a_search_is_under_way_finds_what_was_searched(
     expect(descriptions(page)).to_have_text([f"Todo {MANY}"])
 
 
-def test_a_list_that_is_refused_is_asked_for_again_but_not_without_a_pause(
+def test_rejected_list_request_is_retried_after_a_delay(
     page: Page, sql: Sql, expected_messages: list[str]
 ) -> None:
     expected_messages.append(r"the server responded with a status of 401 .*/api/todos\?")
     insert(sql, "Milk")
-    asked: list[Route] = []
+    requests: list[Route] = []
 
-    def refuse(route: Route) -> None:
-        asked.append(route)
+    def reject(route: Route) -> None:
+        requests.append(route)
         route.fulfill(status=401, json={"detail": "Sign in first"})
 
     page.clock.install()
-    page.route("**/api/todos?*", refuse)
+    page.route("**/api/todos?*", reject)
     page.goto("/")
     expect(page.get_by_text("Sign in first. Trying again")).to_be_visible()
-    page.clock.pause_at(page.evaluate("Date.now() + 100"))
+    pause_clock(page)
     page.evaluate("fetch('/health')")
-    before = len(asked)
+    before = len(requests)
     for _ in range(20):
         page.evaluate("fetch('/health')")
-    assert len(asked) == before
+    assert len(requests) == before
     page.unroute_all()
     page.clock.resume()
     expect(descriptions(page)).to_have_text(["Milk"])

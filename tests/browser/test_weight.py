@@ -1,4 +1,4 @@
-"""What the page costs, and where it comes from."""
+"""The page's size, caching and origins."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_the_compressed_page_scripts_style_and_icons_are_at_most_30_kb(
     assert sum(size for _, size in transfers) <= BUDGET, transfers
 
 
-def test_no_file_is_long() -> None:
+def test_no_file_exceeds_300_lines() -> None:
     files = [path for path in STATIC.rglob("*") if path.is_file()]
 
     assert files
@@ -50,7 +50,7 @@ def test_no_file_is_long() -> None:
         assert len(path.read_text().splitlines()) <= LINES, path.name
 
 
-def test_nothing_comes_from_another_origin(page: Page, sql: Sql) -> None:
+def test_nothing_is_loaded_from_another_origin(page: Page, sql: Sql) -> None:
     insert(sql, "Milk")
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
@@ -58,7 +58,7 @@ def test_nothing_comes_from_another_origin(page: Page, sql: Sql) -> None:
     origin = page.evaluate("location.origin")
 
     add(page, "Bread")
-    page.get_by_role("button", name="Keys").click()
+    page.get_by_role("button", name="Keyboard shortcuts").click()
 
     expect(descriptions(page)).to_have_text(["Bread", "Milk"])
     assert requests
@@ -66,7 +66,7 @@ def test_nothing_comes_from_another_origin(page: Page, sql: Sql) -> None:
 
 
 @pytest.mark.parametrize("again", ["goto", "reload", "another tab"])
-def test_a_second_visit_transfers_no_file_again(page: Page, sql: Sql, again: str) -> None:
+def test_second_visit_transfers_no_file_again(page: Page, sql: Sql, again: str) -> None:
     insert(sql, "Milk")
     page.goto("/")
     expect(descriptions(page)).to_have_text(["Milk"])
@@ -77,16 +77,16 @@ def test_a_second_visit_transfers_no_file_again(page: Page, sql: Sql, again: str
 
     expect(descriptions(page)).to_have_text(["Milk"])
     (_, size, transferred), *files = page.evaluate(LOADED)
-    assert transferred < size, "the page itself takes a 304"
+    assert transferred < size, "the page itself is a 304"
     assert files
     assert [name for name, _, transferred in files if transferred] == []
 
 
-def test_no_inline_script_or_style_has_an_effect(page: Page, expected_messages: list[str]) -> None:
+def test_inline_scripts_and_styles_have_no_effect(page: Page, expected_messages: list[str]) -> None:
     expected_messages.append("^error: .* violates the following Content Security Policy directive")
     page.goto("/")
 
-    # As somebody does who has found a hole.
+    # As an attacker would who can inject HTML.
     page.evaluate(
         """() => {
             const script = document.createElement("script");

@@ -1,4 +1,4 @@
-"""The page at /, and how its files are served."""
+"""The page at / and its static files: versions, caching and compression."""
 
 import gzip
 import mimetypes
@@ -31,28 +31,28 @@ DECODERS: dict[str, Callable[[bytes], bytes]] = {
 }
 OTHER_VERSION = "/static/0123456789abcdef/main.js"
 NOT_FOUND = {"detail": "Not found"}
-SCRIPT_TYPES = ("text/javascript", "application/javascript")  # Python 3.11 says the second
+SCRIPT_TYPES = ("text/javascript", "application/javascript")  # the second is Python 3.11's
 
 
 @pytest.fixture
 def script(app: Flask) -> str:
-    """The address of a file, as the page has it."""
+    """The URL of a file of the current version."""
     with app.test_request_context():
         return url_for("static", filename="main.js")
 
 
 @pytest.fixture(params=["the page", "a file", "a file of another release"])
 def path(request: pytest.FixtureRequest, script: str) -> str:
-    """An address of each kind."""
+    """A URL of each kind."""
     return {"the page": "/", "a file": script}.get(request.param, OTHER_VERSION)
 
 
 @pytest.fixture
-def scripts_are_plain_text(tmp_path: Path) -> Iterator[None]:
-    """A machine whose list of media types is odd."""
-    odd = tmp_path / "mime.types"
-    odd.write_text("text/plain js css html\n")
-    mimetypes.init([str(odd)])
+def wrong_media_types(tmp_path: Path) -> Iterator[None]:
+    """A machine whose table of media types is wrong."""
+    table = tmp_path / "mime.types"
+    table.write_text("text/plain js css html\n")
+    mimetypes.init([str(table)])
     assert mimetypes.guess_type("main.js") == ("text/plain", None)
     yield
     mimetypes.init()
@@ -61,7 +61,7 @@ def scripts_are_plain_text(tmp_path: Path) -> Iterator[None]:
 # The page
 
 
-def test_the_page_says_where_the_api_is_and_how_long_a_description_may_be(
+def test_page_has_the_api_path_and_the_maximum_description_length(
     client: FlaskClient,
 ) -> None:
     response = client.get("/")
@@ -73,21 +73,19 @@ def test_the_page_says_where_the_api_is_and_how_long_a_description_may_be(
     assert f'data-length="{DESCRIPTION_LENGTH}"' in html[0]
 
 
-def test_the_page_takes_everything_from_files_of_our_own(client: FlaskClient) -> None:
+def test_page_loads_only_files_from_its_own_origin(client: FlaskClient) -> None:
     page = client.get("/").text
 
-    addresses = re.findall(r'<(?:link|script|img)[^>]* (?:href|src)="([^"]+)"', page)
-    assert len(addresses) >= 2
-    for address in addresses:
-        assert address.startswith("/")
-        with client.get(address) as response:
+    urls = re.findall(r'<(?:link|script|img)[^>]* (?:href|src)="([^"]+)"', page)
+    assert len(urls) >= 2
+    for url in urls:
+        assert url.startswith("/")
+        with client.get(url) as response:
             assert response.status_code == 200
     assert not re.search(r"<style|style=|<script>|<script(?![^>]* src=)| on\w+=", page)
 
 
-def test_every_module_is_named_at_once_and_not_only_where_another_imports_it(
-    client: FlaskClient, script: str
-) -> None:
+def test_link_header_preloads_every_module(client: FlaskClient, script: str) -> None:
     folder = script.removesuffix("main.js")
 
     links = client.get("/").headers["Link"]
@@ -102,22 +100,22 @@ def test_every_module_is_named_at_once_and_not_only_where_another_imports_it(
     assert sorted(named) == [folder + name for name in sorted(known)]
 
 
-def test_the_page_is_no_part_of_the_api(client: FlaskClient) -> None:
-    described = client.get("/openapi.json").get_json()["paths"]
+def test_page_is_not_in_the_openapi_document(client: FlaskClient) -> None:
+    documented = client.get("/openapi.json").get_json()["paths"]
 
-    assert not [path for path in described if not path.startswith(("/api/", "/health"))]
+    assert not [path for path in documented if not path.startswith(("/api/", "/health"))]
 
 
 # Versions
 
 
-def test_a_file_in_its_version_may_be_kept_for_ever(client: FlaskClient, script: str) -> None:
+def test_file_of_the_current_version_is_immutable(client: FlaskClient, script: str) -> None:
     headers = client.get(script).headers
 
     assert headers["Cache-Control"] == "public, max-age=31536000, immutable"
 
 
-def test_a_page_of_another_release_gets_the_file_but_asks_each_time(
+def test_file_of_another_version_is_served_with_revalidation(
     client: FlaskClient, script: str
 ) -> None:
     response = client.get(OTHER_VERSION)
@@ -126,9 +124,7 @@ def test_a_page_of_another_release_gets_the_file_but_asks_each_time(
     assert response.data == client.get(script).data
 
 
-def test_all_files_are_in_one_folder_where_modules_find_each_other(
-    app: Flask, client: FlaskClient, script: str
-) -> None:
+def test_all_files_share_one_versioned_folder(app: Flask, client: FlaskClient, script: str) -> None:
     folder = script.removesuffix("main.js")
 
     for filename, content in read(Path(app.root_path, "static")).items():
@@ -147,14 +143,14 @@ def test_all_files_are_in_one_folder_where_modules_find_each_other(
         {"a.js": b"1", "b.js": b"2", "icons/c.svg": b""},
     ],
 )
-def test_the_version_changes_with_any_name_and_any_byte(others: dict[str, bytes]) -> None:
+def test_version_changes_with_any_name_and_any_byte(others: dict[str, bytes]) -> None:
     files = {"a.js": b"1", "b.js": b"2"}
 
     assert version_of(others) != version_of(files)
     assert version_of(dict(reversed(files.items()))) == version_of(files)
 
 
-def test_two_processes_give_a_file_the_same_address(
+def test_two_processes_give_a_file_the_same_url(
     make_app: Callable[..., Flask], script: str
 ) -> None:
     client = make_app(DATABASE_URL="postgresql://db/todos").test_client()
@@ -162,7 +158,7 @@ def test_two_processes_give_a_file_the_same_address(
     assert script in client.get("/").text
 
 
-# What is asked for
+# Requests
 
 
 @pytest.mark.parametrize(
@@ -172,7 +168,7 @@ def test_two_processes_give_a_file_the_same_address(
         *("../static/main.js", "//etc/passwd", "/etc/passwd", "%FF", "Main.js"),
     ],
 )
-def test_a_file_that_is_none_is_not_found(client: FlaskClient, script: str, filename: str) -> None:
+def test_unknown_file_is_not_found(client: FlaskClient, script: str, filename: str) -> None:
     for version in (script.removesuffix("main.js"), "/static/0123456789abcdef/"):
         response = client.get(version + filename)
 
@@ -180,13 +176,13 @@ def test_a_file_that_is_none_is_not_found(client: FlaskClient, script: str, file
         assert "Cache-Control" not in response.headers
 
 
-def test_a_file_without_a_version_is_not_found(client: FlaskClient) -> None:
+def test_file_without_a_version_is_not_found(client: FlaskClient) -> None:
     for path in ("/static/main.js", "/static/", "/static", "/page.html"):
         assert client.get(path).get_json() == NOT_FOUND
 
 
 @pytest.mark.parametrize("coding", ["", *DECODERS])
-def test_head_says_what_get_would(client: FlaskClient, path: str, coding: str) -> None:
+def test_head_returns_the_headers_of_get(client: FlaskClient, path: str, coding: str) -> None:
     with_get = client.get(path, headers={"Accept-Encoding": coding})
     with_head = client.head(path, headers={"Accept-Encoding": coding})
 
@@ -196,15 +192,15 @@ def test_head_says_what_get_would(client: FlaskClient, path: str, coding: str) -
     assert with_head.headers == with_get.headers
 
 
-def test_another_method_is_refused_in_json(client: FlaskClient, path: str) -> None:
+def test_other_methods_are_rejected_in_json(client: FlaskClient, path: str) -> None:
     response = client.post(path, data="x")
 
     assert (response.status_code, response.get_json()) == (405, {"detail": "Method not allowed"})
     assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 
-@pytest.mark.usefixtures("scripts_are_plain_text")
-def test_a_browser_runs_what_a_machine_takes_for_plain_text(
+@pytest.mark.usefixtures("wrong_media_types")
+def test_media_types_do_not_depend_on_the_machine(
     make_app: Callable[..., Flask],
 ) -> None:
     client = make_app(DATABASE_URL="postgresql://db/todos").test_client()
@@ -217,7 +213,7 @@ def test_a_browser_runs_what_a_machine_takes_for_plain_text(
 
 
 @pytest.mark.parametrize("coding", DECODERS)
-def test_a_client_gets_the_compression_that_it_takes(
+def test_response_is_compressed_as_the_client_accepts(
     client: FlaskClient, path: str, coding: str
 ) -> None:
     plain = client.get(path)
@@ -231,7 +227,9 @@ def test_a_client_gets_the_compression_that_it_takes(
 
 
 @pytest.mark.parametrize("accepted", ["", "identity", "compress", "identity;q=1, *;q=0"])
-def test_a_client_that_takes_none_gets_none(client: FlaskClient, path: str, accepted: str) -> None:
+def test_response_is_not_compressed_if_the_client_does_not_accept_it(
+    client: FlaskClient, path: str, accepted: str
+) -> None:
     response = client.get(path, headers={"Accept-Encoding": accepted})
 
     assert response.status_code == 200
@@ -239,9 +237,7 @@ def test_a_client_that_takes_none_gets_none(client: FlaskClient, path: str, acce
 
 
 @pytest.mark.parametrize("coding", ["", *DECODERS])
-def test_a_cache_tells_compressed_answers_and_origins_apart(
-    client: FlaskClient, path: str, coding: str
-) -> None:
+def test_vary_names_encoding_and_origin(client: FlaskClient, path: str, coding: str) -> None:
     for headers in ({}, {"Origin": "http://localhost:3000"}, {"If-None-Match": "*"}):
         response = client.get(path, headers={"Accept-Encoding": coding, **headers})
 
@@ -250,7 +246,7 @@ def test_a_cache_tells_compressed_answers_and_origins_apart(
 
 @pytest.mark.parametrize("coding", ["", *DECODERS])
 @pytest.mark.parametrize("later", ["", *DECODERS])
-def test_what_a_client_has_is_not_sent_again_however_it_was_compressed(
+def test_current_etag_is_not_modified_whatever_the_compression(
     client: FlaskClient, path: str, coding: str, later: str
 ) -> None:
     first = client.get(path, headers={"Accept-Encoding": coding})
@@ -264,7 +260,7 @@ def test_what_a_client_has_is_not_sent_again_however_it_was_compressed(
     assert "Content-Encoding" not in second.headers
 
 
-def test_what_a_client_has_of_before_is_sent_anew(client: FlaskClient, path: str) -> None:
+def test_outdated_etag_gets_the_whole_response(client: FlaskClient, path: str) -> None:
     response = client.get(path, headers={"If-None-Match": 'W/"before", "0"'})
 
     assert response.status_code == 200
@@ -273,7 +269,7 @@ def test_what_a_client_has_of_before_is_sent_anew(client: FlaskClient, path: str
 
 @pytest.mark.parametrize("coding", ["", *DECODERS])
 @pytest.mark.parametrize("condition", [{}, {"If-Range": '"x"'}, {"If-Match": '"x"'}])
-def test_who_asks_for_a_part_gets_the_whole(
+def test_range_request_gets_the_whole_response(
     client: FlaskClient, path: str, coding: str, condition: dict[str, str]
 ) -> None:
     whole = client.get(path, headers={"Accept-Encoding": coding})
@@ -286,7 +282,7 @@ def test_who_asks_for_a_part_gets_the_whole(
 
 
 @pytest.mark.parametrize("path", ["/api/todos", "/api/todos?limit=1000", "/docs", "/openapi.json"])
-def test_nothing_but_the_page_and_its_files_is_compressed(client: FlaskClient, path: str) -> None:
+def test_only_the_page_and_its_files_are_compressed(client: FlaskClient, path: str) -> None:
     for _ in range(10):
         client.post("/api/todos", json={"description": "x" * 500})
 
@@ -296,7 +292,7 @@ def test_nothing_but_the_page_and_its_files_is_compressed(client: FlaskClient, p
     assert response.headers.getlist("Vary") == ["Origin"]
 
 
-def test_the_web_process_serves_it_so_too(web: WebProcess, path: str) -> None:
+def test_web_process_compresses_and_revalidates(web: WebProcess, path: str) -> None:
     first = web.request("GET", path, headers={"Accept-Encoding": "br"})
 
     known = {"Accept-Encoding": "br", "If-None-Match": first.headers["ETag"]}
@@ -304,5 +300,5 @@ def test_the_web_process_serves_it_so_too(web: WebProcess, path: str) -> None:
 
     assert (first.status_code, first.headers["Content-Encoding"]) == (200, "br")
     assert (second.status_code, second.content) == (304, b"")
-    for answer in (first, second):
-        assert set(answer.headers["Vary"].split(", ")) == {"Accept-Encoding", "Origin"}
+    for response in (first, second):
+        assert set(response.headers["Vary"].split(", ")) == {"Accept-Encoding", "Origin"}

@@ -1,4 +1,4 @@
-"""What tests do on the page, and see there."""
+"""Actions and locators of the page for browser tests."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -10,37 +10,37 @@ Sql = Callable[[str], list[tuple]]
 
 
 def insert(sql: Sql, *descriptions: str, completed: bool = False) -> None:
-    """Put todos into the table, as somebody else does who uses the API."""
+    """Insert todos into the table, as another client of the API would."""
     for description in descriptions:
         quoted = description.replace("'", "''")
         sql(f"INSERT INTO todos (description, completed) VALUES ('{quoted}', {completed})")
 
 
 def table(sql: Sql) -> list[tuple[str, bool]]:
-    """Return (description, completed) of the todos that are kept, the oldest first."""
+    """Return (description, completed) of the stored todos, oldest first."""
     return sql("SELECT description, completed FROM todos ORDER BY id")
 
 
 @contextmanager
 def locked(database: str) -> Iterator[None]:
-    """Let another session hold the table: who reads need not wait, who writes gets a 503."""
+    """Lock the table in another session: reads succeed, writes get a 503."""
     with closing(psycopg2.connect(database)) as other, other.cursor() as cursor:
         cursor.execute("LOCK TABLE todos IN EXCLUSIVE MODE")
         yield
 
 
 def descriptions(page: Page) -> Locator:
-    """Return what the list shows, one element for each todo."""
+    """Return the descriptions in the list, one element per todo."""
     return page.locator("#todos .text")
 
 
 def item(page: Page, description: str) -> Locator:
-    """Return the todo in the list."""
+    """Return the list item of a todo."""
     return page.get_by_role("listitem").filter(has=page.get_by_text(description, exact=True))
 
 
 def checkbox(page: Page, description: str) -> Locator:
-    """Return what completes the todo."""
+    """Return the checkbox of a todo."""
     return page.get_by_role("checkbox", name=description, exact=True)
 
 
@@ -52,7 +52,7 @@ def add(page: Page, description: str) -> None:
 
 
 def edit(page: Page, description: str, text: str) -> Locator:
-    """Begin to edit a todo, and type another text for it; return the field."""
+    """Open the editor of a todo and replace the text; return the field."""
     item(page, description).get_by_text(description).dblclick()
     field = page.get_by_role("textbox", name="Description")
     field.fill(text)
@@ -60,37 +60,46 @@ def edit(page: Page, description: str, text: str) -> Locator:
 
 
 def messages(page: Page) -> Locator:
-    """Return the messages that end after some seconds."""
+    """Return the region of the notices and the outage banner."""
     return page.get_by_role("region", name="Messages")
 
 
-def left(page: Page) -> Locator:
-    """Return what says how many todos are left to do."""
-    return page.locator("#left")
+def remaining(page: Page) -> Locator:
+    """Return the element with the number of incomplete todos."""
+    return page.locator("#remaining")
 
 
 def changes(page: Page) -> list[tuple[str, str, str | None]]:
-    """Return a list that gets (method, path, body) of each change that the page sends from now."""
-    found = []
+    """Return a list that collects (method, path, body) of each change that the page sends."""
+    sent = []
 
-    def see(request: Request) -> None:
+    def record(request: Request) -> None:
         if request.method != "GET":
             _, _, path = request.url.partition("/api/todos")
-            found.append((request.method, path, request.post_data))
+            sent.append((request.method, path, request.post_data))
 
-    page.on("request", see)
-    return found
+    page.on("request", record)
+    return sent
 
 
-def hold(page: Page, address: str, **options: int) -> list[Route]:
-    """Let requests wait for the test to go on; return a list that gets them as they come.
+def pause_clock(page: Page) -> None:
+    """Pause the page's clock, which the test has installed.
 
-    Takes the options of Playwright's `Page.route`.
+    Playwright expects seconds, and a time in the future. Timers that are due until then fire, so
+    it must be near: a time in milliseconds, say, would let every request time out.
     """
-    waiting: list[Route] = []
+    page.clock.pause_at(page.evaluate("Date.now() / 1000") + 1)
 
-    def see(route: Route) -> None:
-        waiting.append(route)
 
-    page.route(address, see, **options)
-    return waiting
+def hold(page: Page, url: str, **options: int) -> list[Route]:
+    """Hold requests until the test continues them; return a list that collects them.
+
+    The options are those of Playwright's `Page.route`.
+    """
+    held: list[Route] = []
+
+    def collect(route: Route) -> None:
+        held.append(route)
+
+    page.route(url, collect, **options)
+    return held

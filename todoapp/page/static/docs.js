@@ -1,4 +1,4 @@
-// A file of its own, because a strict content policy allows no inline script.
+// In a file of its own, because the Content Security Policy does not allow inline scripts.
 SwaggerUIBundle({
 	url: document.getElementById("docs").dataset.url,
 	dom_id: "#docs",

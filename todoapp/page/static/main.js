@@ -1,7 +1,6 @@
-// Puts the parts together.
+// Connects the modules: user interface (view/), requests (net/) and state (model/).
 
-import { render, state } from "./model/state.js";
-import { keep, session } from "./model/storage.js";
+import { onRender, renderIfScheduled, state } from "./model/state.js";
 import { onOutage } from "./net/api.js";
 import * as outbox from "./net/outbox.js";
 import * as sync from "./net/sync.js";
@@ -11,63 +10,64 @@ import { byId } from "./view/dom.js";
 import * as keyboard from "./view/keyboard.js";
 import * as list from "./view/list.js";
 import * as notices from "./view/notices.js";
-import { draft, edit } from "./view/row.js";
+import * as row from "./view/row.js";
 import * as toolbar from "./view/toolbar.js";
 
 const todos = byId("todos");
-let unsaved = draft();
-let clicked;
+let draft = row.draft();
+let lastClicked;
 
-state.render = () => {
+onRender(() => {
 	list.render();
 	toolbar.render();
 	if (!state.loaded) return;
-	if (unsaved) goOnEditing(unsaved);
-	unsaved = null;
-	if (list.isEndNear()) sync.more();
-};
+	if (draft) restoreDraft(draft);
+	draft = null;
+	if (list.isEndNear()) sync.loadMore();
+});
 
-function goOnEditing({ key, id, version, text }) {
+function restoreDraft({ key, id, version, text }) {
 	const item = list.itemOf(id ? String(id) : key);
-	if (item) return edit(item, { version, text });
+	if (item) return row.edit(item, { version, text });
 	const save = () => {
-		keep(session, "edit");
+		row.discardDraft();
 		actions.rename({ key: String(id), id, version }, text);
 	};
-	notices.notice(`Not saved yet: ${text}`, "Save", save);
+	notices.showNotice(`Unsaved edit: ${text}`, { label: "Save", action: save });
 }
 
 todos.onchange = ({ target }) => {
 	if (target.matches("input")) actions.toggle(target.closest("li").row);
 };
 todos.ondblclick = ({ target }) => {
-	if (target.matches(".text")) edit(target.closest("li"));
+	if (target.matches(".text")) row.edit(target.closest("li"));
 };
 todos.onclick = (event) => {
 	const { detail, target } = event;
 	const item = target.closest("li");
-	if (detail < 2) clicked = item;
-	// The second click of two was not meant for the todo that has come there.
-	else if (item !== clicked) return event.preventDefault();
-	if (target.matches(".edit")) edit(item);
+	if (detail < 2) lastClicked = item;
+	// The second click of a double click must not hit the todo that has moved there meanwhile.
+	else if (item !== lastClicked) return event.preventDefault();
+	if (target.matches(".edit")) row.edit(item);
 	if (target.matches(".delete")) actions.remove(item.row);
 };
-// What one acts on is what is known, painted or not. (Before a "change", it would undo that.)
-for (const type of ["click", "keydown"]) addEventListener(type, render, true);
-addEventListener("scroll", () => list.isEndNear() && sync.more());
-addEventListener("pagehide", outbox.leave);
-// What was held has been sent.
+// Events act on the current state, even if it has not been painted yet. (Not before "change": a
+// render would reset the checkbox.)
+for (const type of ["click", "keydown"]) addEventListener(type, renderIfScheduled, true);
+addEventListener("scroll", () => list.isEndNear() && sync.loadMore());
+addEventListener("pagehide", outbox.sendHeld);
+// A page from the back/forward cache would offer to undo what was sent when it was hidden.
 addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 
+notices.start(() => list.moveFocus(0));
 toolbar.start();
 compose.start();
 keyboard.start();
-notices.start(() => list.move(0));
-onOutage(notices.banner);
-outbox.start(actions.tell);
+onOutage(notices.showOutage);
+outbox.start(actions.onChangeSettled);
 sync.start({
 	idsInView: list.idsInView,
 	onFound: (count, hasMore) => notices.announce(`${count}${hasMore ? " or more" : ""} found`),
 	onChangedElsewhere: () => notices.announce("Changed elsewhere"),
-	onRejected: notices.notice,
+	onRejected: (message) => notices.showNotice(message),
 });

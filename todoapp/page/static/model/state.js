@@ -1,85 +1,61 @@
-// What the page knows: the todos as the server has them, and the changes to come.
+// The client's state: the todos as the server last returned them, and the pending changes.
 
 export const state = {
-	// {status, search, sort_by, order}.
-	view: {},
-	// As far as the list is loaded: {query, etag, ids, next}.
+	/** What the list shows: {status, search, sort_by, order}. */
+	query: {},
+	/** The loaded pages of the list, in order: {path, etag, ids, next}. */
 	pages: [],
+	/** Whether the first page of `query` has been loaded. */
 	loaded: false,
+	/** Todos by ID, as the server last returned them. */
 	todos: new Map(),
-	// By id: the key of a row that was there before it had an id.
-	keys: new Map(),
-	// Deleted; an answer on its way may still have them.
-	gone: new Set(),
-	// In order: {kind, key, id, fields, version, left}, and `held` if it can be undone.
+	/** Row keys by ID, of todos created here: their rows existed before they had an ID. */
+	rowKeys: new Map(),
+	/** IDs of deleted todos: a response under way may still contain them. */
+	deletedIds: new Set(),
+	/**
+	 * The changes that the server has not confirmed, in order: {kind, key, id, fields, version,
+	 * remainingDelta}, and `held` while the change can be undone. A bulk change has no key.
+	 */
 	changes: [],
-	// {key, id, version, before}
+	/** The open editor: {key, id, version, original}. */
 	editing: null,
-	// How many are left to do, without the changes.
-	left: NaN,
-	newest: 0,
-	settled: 0,
-	render: null,
+	/** The number of incomplete todos on the server, without the pending changes. */
+	remaining: NaN,
+	newestId: 0,
+	/** The number of changes that the server has confirmed. */
+	confirmed: 0,
 };
 
+let renderer;
 let scheduled = false;
 
-/** Render, with the next frame. */
-export function changed() {
-	if (!scheduled) requestAnimationFrame(render);
+/** Call `render()` whenever the state has changed. */
+export function onRender(render) {
+	renderer = render;
+}
+
+/** Render with the next frame. */
+export function scheduleRender() {
+	if (!scheduled) requestAnimationFrame(renderIfScheduled);
 	scheduled = true;
 }
 
-/** Render now, if anything has changed. */
-export function render() {
-	if (scheduled) state.render();
+/** Render now if the state has changed since the last frame. */
+export function renderIfScheduled() {
+	if (scheduled) renderer();
 	scheduled = false;
 }
 
-/** Keep a todo, unless a later state is known. */
-export function learn(todo) {
+/** Store a todo unless a later version is known: responses can arrive out of order. */
+export function upsertTodo(todo) {
 	const { id, updated_at } = todo;
-	const known = state.todos.get(id)?.updated_at;
-	state.newest = Math.max(state.newest, id);
-	if (!(known >= updated_at || state.gone.has(id))) state.todos.set(id, todo);
+	const knownVersion = state.todos.get(id)?.updated_at;
+	state.newestId = Math.max(state.newestId, id);
+	if (!(knownVersion >= updated_at || state.deletedIds.has(id))) state.todos.set(id, todo);
 }
 
-export function forget(id) {
-	state.gone.add(id);
+export function removeTodo(id) {
+	state.deletedIds.add(id);
 	state.todos.delete(id);
 }
-
-/** Return what is shown: [{key, id, description, completed, version}]. */
-export function rows() {
-	const { changes, pages, view } = state;
-	const ids = new Set(pages.flatMap((page) => page.ids));
-	const byKey = Map.groupBy(changes, ({ key }) => key);
-	const some = ({ key }) => (byKey.has(undefined) ? changes : (byKey.get(key) ?? []));
-	const unsent = view.search ? [] : changes.filter(({ kind }) => kind === "create");
-	// It may be in the list before it has its answer.
-	const { after, fields } = changes.find(({ kind }) => kind === "create") ?? {};
-	const sent = ({ id, description }) => id > after && description === fields.description;
-	const wanted = (row) =>
-		row && !sent(row) && (!view.status || row.completed === (view.status === "completed"));
-	return [...unsent.reverse().map(({ key }) => ({ key })), ...[...ids].map(rowOf)]
-		.map((row) => row && some(row).reduce(effect, row))
-		.filter(wanted);
-}
-
-function rowOf(id) {
-	const todo = state.todos.get(id);
-	return todo && { ...todo, key: state.keys.get(id) ?? String(id), version: todo.updated_at };
-}
-
-function effect(row, { kind, key, fields }) {
-	if (key && key === row?.key) return kind === "delete" ? null : { ...row, ...fields };
-	// Not created yet, when all were changed.
-	if (key || !row?.description) return row;
-	return kind === "complete" ? { ...row, ...fields } : row.completed ? null : row;
-}
-
-export const left = () =>
-	state.changes.reduce(
-		(sum, { kind, left: more = 0 }) => (kind === "complete" ? 0 : sum + more),
-		state.left,
-	);

@@ -1,4 +1,4 @@
-// The storages of the browser, which may be forbidden or full.
+// Web Storage, which can be unavailable or full.
 
 export let local = null;
 export let session = {};
@@ -6,15 +6,15 @@ try {
 	local = localStorage;
 	session = sessionStorage;
 } catch {
-	// They are forbidden.
+	// The browser's settings block storage: `session` lasts as long as the page.
 }
 
-/** Keep a value; without one, remove it. */
-export function keep(storage, name, value) {
+/** Store a value, or remove it if it is empty. */
+export function persist(storage, name, value) {
 	try {
 		if (value) storage[name] = value;
 		else delete storage[name];
 	} catch {
-		// No room: it lasts as long as the page.
+		// The quota is exceeded: the value lasts as long as the page.
 	}
 }

@@ -1,16 +1,23 @@
 // The HTTP client.
 
 const API = document.documentElement.dataset.api;
+const TIMEOUT_MS = 40_000;
 
-export class Refusal extends Error {}
+/** The server rejected the request: a retry would not help. */
+export class RequestError extends Error {
+	constructor(message, status) {
+		super(message);
+		this.status = status;
+	}
+}
 
-/** It can be done later; whether it was done is not known. */
-export class Outage extends Error {}
+/** The server is unavailable: retry later. A change may have been made all the same. */
+export class UnavailableError extends Error {}
 
-/** Return {data, headers}, without data if `etag` is still the answer's. */
+/** Return {data, headers}; `data` is undefined if `etag` is still current. */
 export const read = (path, signal, etag) => request("GET", path, { etag, signal });
 
-/** Make a change, if the todo is still that of `version`; return the answer. */
+/** Make a change, given that the todo still has this version; return the response's body. */
 export async function send(method, path, body, version) {
 	return (await request(method, path, { body, version })).data;
 }
@@ -20,7 +27,7 @@ async function request(method, path, { body, etag, version, signal }) {
 	const headers = {
 		...(body && { "Content-Type": "application/json" }),
 		...(etag && { "If-None-Match": etag }),
-		// The ETag of a todo is the time of its last change.
+		// The ETag of a todo is its updated_at.
 		...(version && { "If-Match": `"${version}"` }),
 	};
 	let response, data;
@@ -29,8 +36,8 @@ async function request(method, path, { body, etag, version, signal }) {
 			method,
 			headers,
 			body: body && JSON.stringify(body),
-			signal: AbortSignal.any([AbortSignal.timeout(40_000), ...(signal ? [signal] : [])]),
-			// Even if the page is closed, it arrives.
+			signal: AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), ...(signal ? [signal] : [])]),
+			// A change is sent even if the page is closed meanwhile.
 			keepalive: kind === "write",
 		});
 		data = response.status === 204 ? {} : await response.json();
@@ -38,32 +45,45 @@ async function request(method, path, { body, etag, version, signal }) {
 		if (signal?.aborted) throw error;
 	}
 	const { ok, status = 503 } = response ?? {};
-	const why = response ? `answered ${status}` : "cannot be reached";
-	const message = data?.detail ?? `The server ${why}`;
-	const passes = kind === "read" ? status > 400 && status !== 404 : status > 500;
-	// What is not JSON comes from something before the service.
-	const strange = !data && (ok || status === 404);
-	if (passes || strange || [408, 429].includes(status)) throw fails(kind, message);
-	if (outages.delete(kind)) tell();
+	const reason = response ? `responded with status ${status}` : "cannot be reached";
+	const message = data?.detail ?? `The server ${reason}`;
+	if (isTemporary(kind, status, data, ok)) {
+		reportOutage(kind, message);
+		throw new UnavailableError(message);
+	}
+	reportRecovery(kind);
 	if (ok || status === 304) return { data, headers: response.headers };
-	throw Object.assign(new Refusal(message), { status });
+	throw new RequestError(message, status);
 }
 
-const outages = new Map();
-let outageListener = () => {};
+function isTemporary(kind, status, data, ok) {
+	if ([408, 429].includes(status)) return true;
+	// A response that is not JSON comes from a proxy.
+	if (!data && (ok || status === 404)) return true;
+	// The page cannot do without the list, so it retries whatever a changed query would not help. A
+	// change that causes an unexpected error (500) would cause it again and block the outbox.
+	return kind === "read" ? status > 400 && status !== 404 : status > 500;
+}
 
-/** Call `listener(message)` when an outage begins or changes, and with "" at its end. */
+// The messages of current outages. Reads can succeed while writes fail, and vice versa.
+const outages = new Map();
+let outageListener;
+
+/** Call `listener(message)` when an outage begins or changes, and with "" when it ends. */
 export function onOutage(listener) {
 	outageListener = listener;
 }
 
-function fails(kind, message) {
+function reportOutage(kind, message) {
 	outages.set(kind, message);
-	tell();
-	return new Outage(message);
+	notifyListener();
 }
 
-function tell() {
+function reportRecovery(kind) {
+	if (outages.delete(kind)) notifyListener();
+}
+
+function notifyListener() {
 	const [message = ""] = outages.values();
 	outageListener(message);
 }

@@ -1,4 +1,6 @@
-export const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+// Delays between requests.
 
-/** Wait before a retry, each client for another time. */
-export const pause = () => wait(1000 + 2000 * Math.random());
+export const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Wait before a retry, with jitter: clients must not retry all at once after an outage. */
+export const retryDelay = () => delay(1000 + 2000 * Math.random());

@@ -1,92 +1,100 @@
-// The changes to be made: kept until the server has answered, and sent in order.
+// The outbox: changes are persisted until the server has responded, and sent in order.
 
-import { changed, forget, learn, state } from "../model/state.js";
-import { keep, local, session } from "../model/storage.js";
-import { Outage, read, Refusal, send } from "./api.js";
-import { pause, wait } from "./delay.js";
+import { removeTodo, scheduleRender, state, upsertTodo } from "../model/state.js";
+import { local, persist, session } from "../model/storage.js";
+import { read, RequestError, send, UnavailableError } from "./api.js";
+import { delay, retryDelay } from "./delay.js";
 
-// What a closed page has left, the next one sends. On plain HTTP there are no locks to tell which
-// page is closed, and each tab keeps its own.
-const [storage, locks] = local && navigator.locks
-	? [local, navigator.locks]
-	: [session, { request: (_name, _options, task) => task?.(true) }];
-const place = `outbox/${Math.random()}`;
+// The server waits up to 3 seconds for a lock: after that, a request without a response has
+// either been applied or failed.
+const LOCK_TIMEOUT_MS = 3500;
+const PREFIX = "outbox/";
+const storageKey = PREFIX + Math.random();
 
-let asked;
-let listener;
+// Every page has an outbox of its own in localStorage, and holds a lock for as long as it is open.
+// An outbox that is not locked belongs to a closed page: any other page sends its changes. There
+// are no locks on plain HTTP: each tab then keeps its outbox in sessionStorage.
+const noLocks = { request: (_name, _options, task) => task?.(true) };
+const [storage, locks] = local && navigator.locks ? [local, navigator.locks] : [session, noLocks];
+
+let newestIdKnown = false;
+let settledListener;
 let sending = false;
 
-/** Begin to send. `hear(change, error)` is called for what was made or refused. */
-export function start(hear) {
-	listener = hear;
-	locks.request(place, () => new Promise(() => {}));
-	addEventListener("visibilitychange", adopt);
-	adopt();
+/** Start to send. Call `onSettled(change, error)` for each change that is confirmed or rejected. */
+export function start(onSettled) {
+	settledListener = onSettled;
+	locks.request(storageKey, () => new Promise(() => {}));
+	addEventListener("visibilitychange", adoptOutboxes);
+	adoptOutboxes();
 }
 
-async function adopt() {
-	for (const other of Object.keys(storage).filter((name) => name.startsWith("outbox/"))) {
-		await locks.request(other, { ifAvailable: true }, (free) => {
-			if (!free || other === place) return;
-			// Not what was meant for all todos as they were then.
+async function adoptOutboxes() {
+	for (const other of Object.keys(storage).filter((name) => name.startsWith(PREFIX))) {
+		await locks.request(other, { ifAvailable: true }, (lock) => {
+			if (!lock || other === storageKey) return;
+			// A bulk change was meant for the todos as they were then.
 			state.changes.push(...JSON.parse(storage[other] ?? "[]").filter(({ key }) => key));
 			release();
-			keep(storage, other);
+			persist(storage, other);
 		});
 	}
 }
 
-/** Show changes, and send them in their turn, if they are not held. */
+/** Show changes and, unless they are held, send them in order. */
 export function add(...changes) {
-	// It was meant for the todos as they were.
+	// A held bulk change was meant for the todos as they were: send it before what changes them.
 	const [{ held, kind }] = changes;
-	const isBefore = (other) => !other.key && (kind !== "create" || other.kind === "complete");
-	if (!held && state.changes.some(isBefore)) release();
+	const mustPrecede = (other) => !other.key && (kind !== "create" || other.kind === "complete");
+	if (!held && state.changes.some(mustPrecede)) release();
 	state.changes.push(...changes);
 	save();
-	drain();
+	sendAll();
 }
 
+/** Discard the held changes. */
 export function undo() {
 	state.changes = state.changes.filter(({ held }) => !held);
 	save();
 }
 
+/** Send the held changes: they cannot be undone any more. */
 export function release() {
 	for (const change of state.changes) change.held = false;
 	save();
-	drain();
+	sendAll();
 }
 
-/** The page is closed: send what is held. What gets lost, the next page sends. */
-export function leave() {
+/** Send the held changes when the page is closed. The next page sends those that get lost. */
+export function sendHeld() {
 	for (const change of state.changes) if (change.held) perform(change).catch(() => {});
 }
 
 function save() {
-	changed();
-	keep(storage, place, state.changes.length && JSON.stringify(state.changes));
+	scheduleRender();
+	persist(storage, storageKey, state.changes.length && JSON.stringify(state.changes));
 }
 
-async function drain() {
+async function sendAll() {
 	if (sending) return;
 	sending = true;
 	try {
-		for (let change; (change = state.changes.find(({ held }) => !held));) await next(change);
+		let change;
+		while ((change = state.changes.find(({ held }) => !held))) await attempt(change);
 	} finally {
 		sending = false;
 	}
 }
 
-async function next(change) {
+async function attempt(change) {
 	try {
-		const answer = await perform(change);
+		const result = await perform(change);
 		state.changes = state.changes.filter((other) => other !== change);
-		settle(change, answer);
+		confirmChange(change, result);
 	} catch (error) {
-		if (error instanceof Refusal) return refuse(change, error);
-		if (!(error instanceof Outage)) throw error;
-		await pause();
+		if (error instanceof RequestError) return rejectChange(change, error);
+		if (!(error instanceof UnavailableError)) throw error;
+		await retryDelay();
 	}
 }
 
@@ -98,24 +106,29 @@ function perform(change) {
 	return changeOne(change);
 }
 
+/** Create a todo; on a retry, only if the previous attempt did not. */
 async function create(change) {
 	const { after, fields } = change;
 	if (after !== undefined) {
-		// It got no answer, and may be at work: locks are waited for 3 seconds.
-		await wait(3500);
-		const made = (await newest(100)).find(
+		// The previous attempt got no response, and the server may still be handling it.
+		await delay(LOCK_TIMEOUT_MS);
+		const created = (await fetchNewest(100)).find(
 			({ id, description }) => id > after && description === fields.description,
 		);
-		if (made) return made;
+		if (created) return created;
 	}
-	// Not all that is older may have been shown.
-	asked ??= (await newest(1)).map(learn);
-	change.after = state.newest;
+	if (!newestIdKnown) {
+		// The list may be filtered or sorted, and not contain the newest todo.
+		(await fetchNewest(1)).forEach(upsertTodo);
+		newestIdKnown = true;
+	}
+	// A todo that this request creates has a greater ID.
+	change.after = state.newestId;
 	save();
 	return send("POST", "", fields);
 }
 
-const newest = async (limit) => (await read(`?order=desc&limit=${limit}`)).data;
+const fetchNewest = async (limit) => (await read(`?order=desc&limit=${limit}`)).data;
 
 async function changeOne({ kind, id, fields, version }) {
 	try {
@@ -123,32 +136,33 @@ async function changeOne({ kind, id, fields, version }) {
 	} catch (error) {
 		if (error.status === 404 && kind === "delete") return null;
 		if (error.status !== 412) throw error;
-		const { data } = await read(`/${id}`);
-		// It may be this change that was made, and got no answer.
-		if (fields && Object.keys(fields).every((name) => data[name] === fields[name])) return data;
-		throw Object.assign(error, { newer: data });
+		const { data: current } = await read(`/${id}`);
+		// The change may have been made already, by an attempt that got no response.
+		const hasFields = ([name, value]) => current[name] === value;
+		if (fields && Object.entries(fields).every(hasFields)) return current;
+		throw Object.assign(error, { current });
 	}
 }
 
-function settle(change, answer) {
-	const { kind, key, id } = change;
-	state.settled++;
-	state.left = kind === "complete" ? 0 : state.left + (change.left ?? 0);
+function confirmChange(change, result) {
+	const { kind, key, id, remainingDelta = 0 } = change;
+	state.confirmed++;
+	state.remaining = kind === "complete" ? 0 : state.remaining + remainingDelta;
 	if (kind === "create") {
-		state.keys.set(answer.id, key);
-		const { search, order } = state.view;
-		if (!search && order !== "asc") state.pages[0]?.ids.unshift(answer.id);
+		state.rowKeys.set(result.id, key);
+		const { search, order } = state.query;
+		if (!search && order !== "asc") state.pages[0]?.ids.unshift(result.id);
 	}
-	if (kind === "delete") forget(id);
-	else if (key) follow(change, answer);
-	else settleAll(kind);
+	if (kind === "delete") removeTodo(id);
+	else if (key) rebaseLaterChanges(change, result);
+	else applyBulkChange(kind);
 	save();
-	listener(change);
+	settledListener(change);
 }
 
-// Later changes are changes of what this one has made of it.
-function follow({ key, version }, todo) {
-	learn(todo);
+/** Let later changes of a todo expect the version that this change has produced. */
+function rebaseLaterChanges({ key, version }, todo) {
+	upsertTodo(todo);
 	for (const later of [...state.changes, state.editing]) {
 		if (later?.key !== key) continue;
 		later.id = todo.id;
@@ -156,25 +170,28 @@ function follow({ key, version }, todo) {
 	}
 }
 
-function settleAll(kind) {
+function applyBulkChange(kind) {
 	for (const todo of state.todos.values()) {
 		if (todo.completed !== (kind === "clear")) continue;
-		// Somebody may have reopened it: the next look tells.
+		// Removed from the list, not marked as deleted: another client may have reopened the todo,
+		// and the next refresh then returns it.
 		if (todo.completed) state.todos.delete(todo.id);
+		// The new version is not known.
 		else Object.assign(todo, { completed: true, updated_at: "" });
 	}
 	if (kind === "clear") return;
 	for (const later of [...state.changes, state.editing]) if (later) later.version = "";
 }
 
-function refuse(change, error) {
+function rejectChange(change, error) {
 	const { kind, key, id } = change;
-	const isIts = (other) => other === change || (kind === "create" && other.key === key);
-	const refused = state.changes.filter(isIts);
-	state.changes = state.changes.filter((other) => !isIts(other));
-	if (error.newer) state.todos.set(id, error.newer);
-	if (error.status === 404 && id) forget(id);
+	// Without its creation, there is no todo that later changes could apply to.
+	const isRejected = (other) => other === change || (kind === "create" && other.key === key);
+	const rejected = state.changes.filter(isRejected);
+	state.changes = state.changes.filter((other) => !isRejected(other));
+	if (error.current) state.todos.set(id, error.current);
+	if (error.status === 404 && id) removeTodo(id);
 	save();
-	const fields = Object.assign({}, ...refused.map((each) => each.fields));
-	listener({ ...change, fields }, error);
+	const fields = Object.assign({}, ...rejected.map((each) => each.fields));
+	settledListener({ ...change, fields }, error);
 }

@@ -1,91 +1,104 @@
-// The list as the server has it, page by page.
+// Loads the list page by page, and polls the server for changes of other clients.
 
-import { changed, learn, state } from "../model/state.js";
-import { Outage, read, Refusal } from "./api.js";
-import { pause, wait } from "./delay.js";
+import { scheduleRender, state, upsertTodo } from "../model/state.js";
+import { read, RequestError, UnavailableError } from "./api.js";
+import { delay, retryDelay } from "./delay.js";
 
-const LEFT = "?status=incomplete&count=true&order=desc&limit=1";
+const POLL_INTERVAL_MS = 3500;
+const PAGE_SIZE = 50;
+const MAX_NEW_PAGES = 3;
+const COUNT_PATH = "?status=incomplete&count=true&order=desc&limit=1";
 
-const queryOf = (query) => new URLSearchParams(Object.entries(query).filter(([, value]) => value));
-
-let view;
+let callbacks;
 let controller = new AbortController();
 let queue = Promise.resolve();
-let reading = false;
-let looking = null;
-let counted = {};
-let countFrom = 0;
-let settled = 0;
+let loadingMore = false;
+let pendingRefresh = null;
+let lastCount = {};
+let nextCountAt = 0;
+let confirmedAtLastRefresh = 0;
 
 /**
- * Show what the address says, and look for changes.
+ * Load the list that the URL describes, and poll for changes.
  *
- * `idsInView()` returns the ids whose pages are read again. `onFound(count, hasMore)` is called
- * for the results of a search, `onChangedElsewhere()` for changes of other clients, and
- * `onRejected(message)` for a query that the server rejects.
+ * The callbacks: `idsInView()` returns the IDs of the todos to refresh. `onFound(count, hasMore)`
+ * is called for the results of a search, `onChangedElsewhere()` for changes of other clients, and
+ * `onRejected(message)` if the server rejects the query.
  */
-export async function start(callbacks) {
-	view = callbacks;
-	addEventListener("popstate", openAddress);
-	addEventListener("visibilitychange", look);
-	openAddress();
+export async function start(viewCallbacks) {
+	callbacks = viewCallbacks;
+	addEventListener("popstate", openUrl);
+	addEventListener("visibilitychange", refresh);
+	openUrl();
 	for (;;) {
-		await wait(3500);
-		await look();
+		await delay(POLL_INTERVAL_MS);
+		await refresh();
 	}
 }
 
-function openAddress() {
+function openUrl() {
 	const { status, search, sort_by, order } = Object.fromEntries(new URL(location).searchParams);
 	open({ status, search, sort_by, order });
 }
 
-/** Show another view. All that is typed into a search is one step back. */
-export function show(query, typing = false) {
-	open({ ...state.view, ...query });
-	const address = `${location.pathname}?${queryOf(state.view)}`.replace(/\?$/, "");
-	if (address === location.pathname + location.search) return;
-	history[typing && history.state ? "replaceState" : "pushState"](typing || null, "", address);
+/**
+ * Change a part of the query, and the URL with it.
+ *
+ * All that is typed into a search becomes one entry in the browser's history.
+ */
+export function navigate(changes, typing = false) {
+	open({ ...state.query, ...changes });
+	const url = `${location.pathname}?${queryString(state.query)}`.replace(/\?$/, "");
+	if (url === location.pathname + location.search) return;
+	if (typing && history.state) history.replaceState(true, "", url);
+	else history.pushState(typing || null, "", url);
 }
 
-export function more() {
-	if (reading || !state.loaded || !state.pages.at(-1).next) return;
-	reading = true;
+const queryString = (query) =>
+	new URLSearchParams(Object.entries(query).filter(([, value]) => value)).toString();
+
+export function loadMore() {
+	if (loadingMore || !state.loaded || !state.pages.at(-1).next) return;
+	loadingMore = true;
 	enqueue(async (signal) => {
 		const { next } = state.pages.at(-1);
 		if (next) state.pages.push(await load(next, signal));
-	}).finally(() => (reading = false));
+	}).finally(() => {
+		loadingMore = false;
+	});
 }
 
-export function look() {
+/** Fetch what other clients have changed. Calls before the refresh begins share one. */
+export function refresh() {
 	if (document.hidden || !state.loaded) return null;
-	looking ??= enqueue((signal) => {
-		looking = null;
-		return refresh(signal);
+	pendingRefresh ??= enqueue((signal) => {
+		pendingRefresh = null;
+		return refreshPages(signal);
 	});
-	return looking;
+	return pendingRefresh;
 }
 
 async function open(query) {
+	// A response to the previous query is of no use any more.
 	controller.abort();
 	controller = new AbortController();
 	const { signal } = controller;
-	looking = null;
-	Object.assign(state, { view: query, loaded: false });
-	changed();
-	const first = `?${queryOf({ ...query, order: query.order || "desc", limit: 50 })}`;
+	pendingRefresh = null;
+	Object.assign(state, { query, loaded: false });
+	scheduleRender();
+	const path = `?${queryString({ ...query, order: query.order || "desc", limit: PAGE_SIZE })}`;
 	while (!state.loaded && !signal.aborted) {
 		await attempt(signal, async () => {
-			const page = await load(first, signal);
+			const page = await load(path, signal);
 			Object.assign(state, { pages: [page], loaded: true });
 			scrollTo(0, 0);
-			if (query.search) view.onFound(page.ids.length, Boolean(page.next));
+			if (query.search) callbacks.onFound(page.ids.length, Boolean(page.next));
 		});
 	}
-	look();
+	refresh();
 }
 
-// One after the other: each goes on from the list of the one before.
+// One at a time: each task starts from the pages that the previous one has left.
 function enqueue(task) {
 	const { signal } = controller;
 	const run = () => attempt(signal, () => task(signal));
@@ -97,64 +110,71 @@ async function attempt(signal, task) {
 	if (signal.aborted) return;
 	try {
 		await task();
-		changed();
+		scheduleRender();
 	} catch (error) {
 		if (signal.aborted) return;
-		if (error instanceof Outage) return pause();
-		if (!(error instanceof Refusal)) throw error;
-		view.onRejected(error.message);
+		if (error instanceof UnavailableError) return retryDelay();
+		if (!(error instanceof RequestError)) throw error;
+		callbacks.onRejected(error.message);
 		open({});
 	}
 }
 
-async function refresh(signal) {
+async function refreshPages(signal) {
 	const pages = [...state.pages];
-	const seen = view.idsInView();
-	const isSeen = ({ ids }) => ids.some((id) => seen.includes(id));
-	// From what is new to what is seen, but not through all of an import.
-	const end = pages.length + 3;
+	const idsInView = callbacks.idsInView();
+	const isInView = ({ ids }) => ids.some((id) => idsInView.includes(id));
+	// New todos can push those in view to later pages. An import can add any number of pages: the
+	// rest is then loaded when it is scrolled to.
+	const end = pages.length + MAX_NEW_PAGES;
 	for (let i = 0; i < Math.min(pages.length, end); i++) {
-		if (i && !isSeen(pages[i])) continue;
-		const before = pages[i];
-		const page = await load(before.query, signal, before.etag);
+		if (i && !isInView(pages[i])) continue;
+		const previous = pages[i];
+		const page = await load(previous.path, signal, previous.etag);
 		if (!page) continue;
 		pages[i] = page;
-		if (before.etag && settled === state.settled) view.onChangedElsewhere();
+		if (previous.etag && confirmedAtLastRefresh === state.confirmed) {
+			callbacks.onChangedElsewhere();
+		}
 		if (!page.next) pages.length = i + 1;
-		else if (page.next !== pages[i + 1]?.query) pages[i + 1] = after(page, before, pages[i + 1]);
+		else if (page.next !== pages[i + 1]?.path) {
+			pages[i + 1] = followingPage(page, previous, pages[i + 1]);
+		}
 	}
 	state.pages = pages;
-	settled = state.settled;
-	await count(signal);
+	confirmedAtLastRefresh = state.confirmed;
+	await refreshCount(signal);
 }
 
-// What follows begins elsewhere now, with what this page has lost: it is read again once in view.
-function after(page, before, known = { ids: [], next: page.next }) {
-	const last = before.ids.findLastIndex((id) => page.ids.includes(id));
-	const ids = [...before.ids.slice(last + 1), ...known.ids];
-	return { ...known, query: page.next, etag: null, ids };
+// The following page now begins elsewhere: it gets the todos that this page has lost, and no ETag,
+// so that it is loaded once it is in view.
+function followingPage(page, previous, known = { ids: [], next: page.next }) {
+	const last = previous.ids.findLastIndex((id) => page.ids.includes(id));
+	const ids = [...previous.ids.slice(last + 1), ...known.ids];
+	return { ...known, path: page.next, etag: null, ids };
 }
 
-async function count(signal) {
-	const before = state.settled;
-	const now = performance.now();
-	if (now < countFrom) return;
-	const answer = await load(LEFT, signal, counted.etag);
-	// No more than a twentieth of the time, if there are millions.
-	countFrom = now + 20 * (performance.now() - now);
-	// It may be without what was changed meanwhile.
-	if (before !== state.settled) return;
-	counted = answer ?? counted;
-	state.left = counted.total;
+async function refreshCount(signal) {
+	const { confirmed } = state;
+	const startedAt = performance.now();
+	if (startedAt < nextCountAt) return;
+	const count = await load(COUNT_PATH, signal, lastCount.etag);
+	// Counting millions of todos is slow: spend at most a twentieth of the time on it.
+	nextCountAt = startedAt + 20 * (performance.now() - startedAt);
+	// The count may lack a change that was confirmed meanwhile.
+	if (confirmed !== state.confirmed) return;
+	lastCount = count ?? lastCount;
+	state.remaining = lastCount.total;
 }
 
-async function load(query, signal, etag) {
-	const { data, headers } = await read(query, signal, etag);
+/** Load a page, or return null if `etag` is still current. */
+async function load(path, signal, etag) {
+	const { data, headers } = await read(path, signal, etag);
 	if (!data) return null;
-	data.forEach(learn);
+	data.forEach(upsertTodo);
 	const link = headers.get("Link")?.match(/<(.*)>/)[1];
 	return {
-		query,
+		path,
 		etag: headers.get("ETag"),
 		ids: data.map(({ id }) => id),
 		next: link && new URL(link, location).search,

@@ -1,21 +1,24 @@
-// What one can do to todos.
+// What the user can do to todos, and what the page says about it.
 
 import { state } from "../model/state.js";
 import * as outbox from "../net/outbox.js";
-import { look } from "../net/sync.js";
-import { announce, notice } from "./notices.js";
+import { refresh } from "../net/sync.js";
+import { announce, showNotice } from "./notices.js";
 
-let undoable;
+const MAX_QUOTE_LENGTH = 40;
+
+let undoNotice;
 
 export function add(descriptions) {
 	const changes = descriptions.map((description) => {
 		const fields = { description, completed: false };
-		return { kind: "create", key: `new-${Math.random()}`, fields, left: 1 };
+		return { kind: "create", key: `new-${Math.random()}`, fields, remainingDelta: 1 };
 	});
 	outbox.add(...changes);
-	// It may not be shown.
-	const say = state.view.search || state.view.status ? notice : announce;
-	say(`Added ${numbered(descriptions.length, descriptions[0])}`);
+	const message = `Added ${summary(descriptions.length, descriptions[0])}`;
+	// A search or filter may hide the new todo: then show the message, too.
+	if (state.query.search || state.query.status) showNotice(message);
+	else announce(message);
 }
 
 export function toggle(row) {
@@ -26,61 +29,77 @@ export function rename(row, description) {
 	update(row, { description }, 0);
 }
 
-/** Delete a todo; for some seconds it can be undone. */
+/** Delete a todo; for a few seconds, the deletion can be undone. */
 export function remove({ key, id, version, description, completed }) {
-	const left = completed ? 0 : -1;
-	outbox.add({ kind: "delete", key, id, version: expected(version), left, held: true });
-	undoLater(`Deleted ${numbered(held().length, description)}`);
+	const remainingDelta = completed ? 0 : -1;
+	const expected = expectedVersion(version);
+	outbox.add({ kind: "delete", key, id, version: expected, remainingDelta, held: true });
+	offerUndo(`Deleted ${summary(heldChanges().length, description)}`);
 }
 
-export function complete() {
+export function completeAll() {
 	outbox.add({ kind: "complete", fields: { completed: true }, held: true });
-	undoLater("Completed all todos");
+	offerUndo("Completed all todos");
 }
 
-export function clear() {
+export function clearCompleted() {
 	outbox.add({ kind: "clear", held: true });
-	undoLater("Cleared completed todos");
+	offerUndo("Cleared completed todos");
 }
 
 export function undo() {
-	if (!held().length) return;
-	undoable.remove();
+	if (!heldChanges().length) return;
+	undoNotice.remove();
 	outbox.undo();
 	announce("Undone");
 }
 
-/** Say what has become of a change, and offer again what was typed. */
-export function tell({ key, id, kind, fields, version }, error) {
-	if (!held().length) undoable?.remove();
-	// Where it belongs, or which ones it was, only the server knows: once all is sent.
-	if ((!key || kind === "create") && held().length === state.changes.length) look();
-	if (!error) return;
-	const typed = fields?.description;
-	const { newer, message, status } = error;
-	const gone = status === 404 || !id;
-	const row = { key, id, version: newer?.updated_at ?? version };
-	const label = newer ? "Use mine" : gone ? "Add it" : "Try again";
-	const again = () => (gone ? add([typed]) : rename(row, typed));
-	const changed = newer && `It was changed elsewhere to ${quoted(newer.description)}`;
-	const why = changed ?? (status === 404 ? "It was deleted elsewhere" : message);
-	if (typed) notice(`Not saved: ${typed}. ${why}.`, label, again);
-	else notice(`Taken back. ${why}.`);
+/** Handle a confirmed or rejected change: report an error, and offer to save the text again. */
+export function onChangeSettled({ key, id, kind, fields, version }, error) {
+	const held = heldChanges();
+	if (!held.length) undoNotice?.remove();
+	// Only the server knows the position of a new todo, and which todos a bulk change has affected.
+	// Ask once all changes have been sent.
+	if ((!key || kind === "create") && held.length === state.changes.length) refresh();
+	if (error) reportError({ key, id, version }, fields?.description, error);
 }
 
-function update({ key, id, version }, fields, left) {
-	outbox.add({ kind: "update", key, id, fields, version: expected(version), left });
+function reportError({ key, id, version }, typed, { current, message, status }) {
+	let reason = message;
+	if (current) reason = `it was changed elsewhere to ${quote(current.description)}`;
+	else if (status === 404) reason = "it was deleted elsewhere";
+	if (!typed) return showNotice(`Couldn't save: ${reason}`);
+
+	const isMissing = status === 404 || !id;
+	const row = { key, id, version: current?.updated_at ?? version };
+	const retry = () => isMissing ? add([typed]) : rename(row, typed);
+	let label = "Try again";
+	if (current) label = "Use mine";
+	else if (isMissing) label = "Add it";
+	// In full, so that nothing that was typed is lost.
+	showNotice(`Couldn't save “${typed}”: ${reason}`, { label, action: retry });
 }
 
-const held = () => state.changes.filter((change) => change.held);
-
-// After that, nobody knows the version.
-const expected = (version) => state.changes.some(({ kind }) => kind === "complete") ? "" : version;
-
-function undoLater(message) {
-	undoable?.remove();
-	undoable = notice(message, "Undo", undo, outbox.release);
+function update({ key, id, version }, fields, remainingDelta) {
+	const expected = expectedVersion(version);
+	outbox.add({ kind: "update", key, id, fields, version: expected, remainingDelta });
 }
 
-const numbered = (count, text) => (count > 1 ? `${count} todos` : quoted(text));
-const quoted = (text) => `“${text.length > 40 ? `${[...text].slice(0, 39).join("")}…` : text}”`;
+const heldChanges = () => state.changes.filter((change) => change.held);
+
+// "Complete all" gives todos a new version that is not known here.
+const expectedVersion = (version) =>
+	state.changes.some(({ kind }) => kind === "complete") ? "" : version;
+
+function offerUndo(message) {
+	undoNotice?.remove();
+	undoNotice = showNotice(message, { label: "Undo", action: undo, onExpired: outbox.release });
+}
+
+const summary = (count, description) => count > 1 ? `${count} todos` : quote(description);
+
+// Cut between code points: half of a surrogate pair is not a character.
+function quote(text) {
+	if (text.length <= MAX_QUOTE_LENGTH) return `“${text}”`;
+	return `“${[...text].slice(0, MAX_QUOTE_LENGTH - 1).join("")}…”`;
+}

@@ -1,77 +1,58 @@
-// The field for new todos, and what a description has to be.
+// The field for new todos.
 
-import { render } from "../model/state.js";
-import { keep, session } from "../model/storage.js";
+import { counterText, validationError } from "../model/description.js";
+import { renderIfScheduled } from "../model/state.js";
+import { persist, session } from "../model/storage.js";
 import { add } from "./actions.js";
 import { byId } from "./dom.js";
+import { isSubmitKey, showFieldError } from "./fields.js";
 
-const LENGTH = Number(document.documentElement.dataset.length);
+const MAX_LINES = 1000;
 
 const form = byId("compose");
 const field = byId("description");
-const offer = byId("offer");
+const addLines = byId("add-lines");
 
-/** Return what is wrong with a description, or "". */
-export function problem(description) {
-	if (!description) return "A todo needs some words.";
-	const over = -spare(description);
-	return over > 0 ? `Too long by ${over}: ${LENGTH} characters are the most.` : "";
-}
-
-export function room(description) {
-	return spare(description) <= 50 ? spare(description) : "";
-}
-
-// In code points, as the server counts.
-const spare = (description) => LENGTH - [...description].length;
-
-export function complain(input, message) {
-	input.parentElement.querySelector(".error").textContent = message;
-	input.ariaInvalid = Boolean(message);
-	input.ariaDescription = message;
-}
-
-// Not the one that ends a composition (of Japanese, say).
-export const isEnter = (event) => event.key === "Enter" && !event.shiftKey && !event.isComposing;
-
-/** Begin, with what was typed before a reload. */
+/** Restore what was typed before a reload, and listen. */
 export function start() {
 	field.value = session.add ?? "";
-	show();
-	field.oninput = show;
+	update();
+	field.oninput = update;
 	field.onkeydown = (event) => {
-		if (!isEnter(event)) return;
+		if (!isSubmitKey(event)) return;
 		event.preventDefault();
 		form.requestSubmit();
 	};
 	form.onsubmit = (event) => {
 		event.preventDefault();
-		submit(event.submitter?.parentElement === offer ? lines() : [field.value.trim()]);
+		submit(event.submitter?.parentElement === addLines ? lines() : [field.value.trim()]);
 	};
 }
 
 const lines = () => field.value.split(/[\r\n]+/).map((line) => line.trim()).filter(Boolean);
 
-function show() {
+function update() {
 	const { length } = lines();
-	keep(session, "add", field.value);
-	form.querySelector(".count").textContent = room(field.value.trim());
-	complain(field, "");
-	offer.hidden = length < 2;
-	offer.firstElementChild.textContent = `Add ${length} todos, one a line`;
+	persist(session, "add", field.value);
+	form.querySelector(".count").textContent = counterText(field.value.trim());
+	showFieldError(field, "");
+	addLines.hidden = length < 2;
+	addLines.firstElementChild.textContent = `Add ${length} todos, one per line`;
 }
 
 function submit(descriptions) {
 	field.focus();
-	const line = descriptions.findIndex(problem);
-	if (descriptions.length > 1000) return complain(field, "More than 1000 lines.");
-	if (line >= 0) {
-		const where = descriptions.length > 1 ? `Line ${line + 1}: ` : "";
-		return complain(field, where + problem(descriptions[line]));
+	if (descriptions.length > MAX_LINES) {
+		return showFieldError(field, `Too many lines (${MAX_LINES} at most)`);
+	}
+	const invalid = descriptions.findIndex(validationError);
+	if (invalid >= 0) {
+		const line = descriptions.length > 1 ? `Line ${invalid + 1}: ` : "";
+		return showFieldError(field, line + validationError(descriptions[invalid]));
 	}
 	add(descriptions);
 	field.value = "";
-	show();
-	render();
+	update();
+	renderIfScheduled();
 	scrollTo(0, 0);
 }

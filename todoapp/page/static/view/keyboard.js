@@ -1,22 +1,22 @@
-// What the keyboard does.
+// Keyboard shortcuts.
 
 import { remove, undo } from "./actions.js";
 import { byId } from "./dom.js";
-import { move } from "./list.js";
+import { moveFocus } from "./list.js";
 import { edit } from "./row.js";
 
 const help = byId("help");
 
-const ANYWHERE = {
+const SHORTCUTS = {
 	"?": () => help.showModal(),
 	n: () => byId("description").focus(),
 	"/": () => byId("search").focus(),
 	z: undo,
-	ArrowDown: () => move(1),
-	ArrowUp: () => move(-1),
+	ArrowDown: () => moveFocus(1),
+	ArrowUp: () => moveFocus(-1),
 };
 const removeRow = ({ row }) => remove(row);
-const IN_A_ROW = { Enter: edit, Delete: removeRow, Backspace: removeRow };
+const ROW_SHORTCUTS = { Enter: edit, Delete: removeRow, Backspace: removeRow };
 
 export function start() {
 	addEventListener("keydown", (event) => {
@@ -24,16 +24,17 @@ export function start() {
 		if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || help.open) return;
 		if (target.matches("textarea, select, [type=search]")) {
 			if (key !== "Escape") return;
-			move(0);
-		} else if (target.matches("li *") && key in IN_A_ROW) {
+			moveFocus(0);
+		} else if (target.matches("li *") && key in ROW_SHORTCUTS) {
+			// Enter presses a focused button.
 			if (target.matches("button") && key === "Enter") return;
-			IN_A_ROW[key](target.closest("li"));
-		} else if (key in ANYWHERE) {
-			ANYWHERE[key]();
+			ROW_SHORTCUTS[key](target.closest("li"));
+		} else if (key in SHORTCUTS) {
+			SHORTCUTS[key]();
 		} else {
 			return;
 		}
 		event.preventDefault();
 	});
-	byId("keys").onclick = ANYWHERE["?"];
+	byId("show-shortcuts").onclick = SHORTCUTS["?"];
 }

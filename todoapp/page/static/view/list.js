@@ -1,38 +1,41 @@
-// The list: its rows in order, and what one reads stays where it is.
+// The list: its rows in order, the focus and the scroll position.
 
-import { rows, state } from "../model/state.js";
+import { visibleRows } from "../model/rows.js";
+import { state } from "../model/state.js";
 import { byId } from "./dom.js";
-import { update } from "./row.js";
+import { updateItem } from "./row.js";
 
 const list = byId("todos");
 const items = list.children;
-const shown = new Map();
+const itemsByKey = new Map();
 
 export function render() {
-	const place = anchor();
+	const restoreScroll = anchorScroll();
 	const { activeElement } = document;
-	const index = focused();
-	arrange(rows());
-	if (!activeElement.isConnected) focusAt(index);
+	const index = focusedIndex();
+	arrange(visibleRows());
+	// Moving an element in the document takes the focus away from it.
+	if (!activeElement.isConnected) focusItem(index);
 	else if (index >= 0) activeElement.focus({ preventScroll: true });
-	place();
+	restoreScroll();
 	list.ariaBusy = !state.loaded;
-	const { search, status } = state.view;
-	const nothing = search || status ? "Nothing found." : "No todos yet. Add one!";
-	byId("empty").textContent = state.loaded && !items.length ? nothing : "";
+	const { search, status } = state.query;
+	const placeholder = search || status ? "Nothing found." : "No todos yet. Add one!";
+	byId("empty").textContent = state.loaded && !items.length ? placeholder : "";
 }
 
-export const itemOf = (key) => shown.get(key);
+export const itemOf = (key) => itemsByKey.get(key);
 
 export const isEndNear = () => list.getBoundingClientRect().bottom < 3 * innerHeight;
 
-/** Return the ids of the todos in view, and of some after them. */
+/** Return the IDs of the todos in view, and of those that follow on a large screen. */
 export function idsInView() {
-	const first = firstInView();
+	const first = firstIndexInView();
 	return [...items].slice(first, first + 40).map(({ row }) => row.id);
 }
 
-function firstInView() {
+// A binary search: measuring every item of a long list is slow.
+function firstIndexInView() {
 	const { offsetHeight } = document.querySelector("header");
 	let [low, high] = [0, items.length];
 	while (low < high) {
@@ -43,62 +46,72 @@ function firstInView() {
 	return low;
 }
 
-/** Focus the item `step` after the one with the focus, or else the first in view. */
-export function move(step) {
-	const index = focused();
-	focusAt(index < 0 ? firstInView() : index + step);
+/** Move the focus by `step` items; without a focused item, focus the first one in view. */
+export function moveFocus(step) {
+	const index = focusedIndex();
+	focusItem(index < 0 ? firstIndexInView() : index + step);
 }
 
-function focusAt(index) {
+/** Focus the nearest item to `index`; in an empty list, the field for new todos. */
+function focusItem(index) {
 	const item = items[Math.max(0, Math.min(index, items.length - 1))];
 	(item?.querySelector("input") ?? byId("description")).focus();
 }
 
-function arrange(wanted) {
-	const keys = new Set(wanted.map(({ key }) => key));
-	for (const [key, item] of shown) {
-		// What is being typed stays.
+const focusedIndex = () => [...items].indexOf(document.activeElement.closest("li"));
+
+/** Add, update, move and remove items, and touch as few as possible. */
+function arrange(rows) {
+	const keys = new Set(rows.map(({ key }) => key));
+	for (const [key, item] of itemsByKey) {
+		// An open editor stays, even if the todo no longer belongs to the list.
 		if (keys.has(key) || item.matches(".editing")) continue;
 		item.remove();
-		shown.delete(key);
+		itemsByKey.delete(key);
 	}
 	let next = items[0];
-	for (const row of wanted) {
-		const item = shown.get(row.key) ?? byId("row").content.cloneNode(true).firstElementChild;
-		shown.set(row.key, item);
-		update(item, row);
+	for (const row of rows) {
+		const item = itemsByKey.get(row.key) ??
+			byId("row").content.cloneNode(true).firstElementChild;
+		itemsByKey.set(row.key, item);
+		updateItem(item, row);
 		if (next && !keys.has(next.row.key)) next = next.nextElementSibling;
 		if (item === next) next = item.nextElementSibling;
 		else list.insertBefore(item, next ?? null);
 	}
 }
 
-// Return a function that puts what is edited, or else read, back to where it was.
-function anchor() {
-	const first = firstInView();
-	const read = scrollY || list.matches(":hover") ? [...items].slice(first, first + 30) : [];
-	const candidates = [...list.querySelectorAll(".editing"), ...read].map((item) => [
+/**
+ * Return a function that scrolls the open editor, or else what is being read, back into place.
+ *
+ * Browsers have scroll anchoring, but not all of them, and not at the top of the page.
+ */
+function anchorScroll() {
+	const first = firstIndexInView();
+	const isRead = scrollY || list.matches(":hover");
+	const inView = isRead ? [...items].slice(first, first + 30) : [];
+	const candidates = [...list.querySelectorAll(".editing"), ...inView].map((item) => ({
 		item,
-		top(item),
-		item.previousSibling,
-		item.nextSibling,
-	]);
-	// Not what has itself gone elsewhere.
-	const stays = ([item, , previous, next]) =>
+		top: topOf(item),
+		previous: item.previousSibling,
+		next: item.nextSibling,
+	}));
+	// An item that has itself moved in the list is no anchor.
+	const isAnchor = ({ item, previous, next }) =>
 		item.isConnected && (item.previousSibling === previous || item.nextSibling === next);
 	return () => {
-		const [item, was] = candidates.find(stays) ?? [];
-		const moved = item ? top(item) - was : 0;
-		if (!moved) return;
-		// There may be too little below.
-		document.body.style.minHeight = `${scrollY + moved + innerHeight}px`;
-		scrollBy({ top: moved, behavior: "instant" });
+		const anchor = candidates.find(isAnchor);
+		const distance = anchor ? topOf(anchor.item) - anchor.top : 0;
+		if (!distance) return;
+		// The page may be too short to scroll that far.
+		document.body.style.minHeight = `${scrollY + distance + innerHeight}px`;
+		scrollBy({ top: distance, behavior: "instant" });
 	};
 }
 
-const top = (item) => item.getBoundingClientRect().top;
-const focused = () => [...items].indexOf(document.activeElement.closest("li"));
+const topOf = (item) => item.getBoundingClientRect().top;
 
+// The extra height that anchorScroll() has added is not needed any more.
 addEventListener("scroll", () => {
 	if (!scrollY) document.body.style.minHeight = "";
 });

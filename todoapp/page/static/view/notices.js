@@ -1,46 +1,55 @@
-// What the page says.
+// Messages to the user.
 
 import { byId } from "./dom.js";
 
+const DURATION_MS = 7000;
+
 let restoreFocus;
 
-/** Call `focus()` when the button with the focus disappears. */
+/** Call `focus()` when a message disappears with the focused button. */
 export function start(focus) {
 	restoreFocus = focus;
 }
 
+/** Let screen readers say a message. */
 export function announce(message) {
 	byId("status").textContent = message;
 }
 
-/** Show that the server is unavailable, until it is called with "". */
-export function banner(message) {
-	const item = byId("banner");
+/** Show that the server is unavailable, until the next call with "". */
+export function showOutage(message) {
+	const banner = byId("banner");
 	const text = message && `${message}. Trying again; your changes are kept.`;
-	if (item.textContent !== text) item.textContent = text;
+	// Setting the same text again would make a screen reader repeat it.
+	if (banner.textContent !== text) banner.textContent = text;
 }
 
-/** Show a message for some seconds; one with a button lasts, unless `expired` says what then. */
-export function notice(message, label, action, expired) {
-	const item = byId("notice").content.cloneNode(true).firstElementChild;
-	const [text, act, close] = item.children;
-	const end = () => {
-		if (item.isConnected) expired?.();
-		item.remove();
+/**
+ * Show a message for a few seconds; return its element.
+ *
+ * A message with a button stays until it is closed, unless `onExpired` is given: that is called
+ * when the message disappears and the button has not been pressed.
+ */
+export function showNotice(message, { label = "", action, onExpired } = {}) {
+	const notice = byId("notice").content.cloneNode(true).firstElementChild;
+	const [text, button, close] = notice.children;
+	const expire = () => {
+		if (notice.isConnected) onExpired?.();
+		notice.remove();
 	};
 	text.textContent = message;
-	act.textContent = label;
-	act.hidden = !label;
-	act.onclick = () => {
-		item.remove();
+	button.textContent = label;
+	button.hidden = !label;
+	button.onclick = () => {
+		notice.remove();
 		action();
 		restoreFocus();
 	};
-	close.onclick = end;
-	byId("notices").prepend(item);
-	// Not while somebody is about to use it.
-	const wait = () =>
-		setTimeout(() => (item.matches(":hover, :focus-within") ? wait() : end()), 7000);
-	if (!label || expired) wait();
-	return item;
+	close.onclick = expire;
+	byId("notices").prepend(notice);
+	// Not while the user is about to press a button.
+	const isInUse = () => notice.matches(":hover, :focus-within");
+	const expireLater = () => setTimeout(() => isInUse() ? expireLater() : expire(), DURATION_MS);
+	if (!label || onExpired) expireLater();
+	return notice;
 }

@@ -1,12 +1,13 @@
-// One todo in the list, and its editor.
+// A todo in the list, and its editor.
 
+import { counterText, validationError } from "../model/description.js";
 import { state } from "../model/state.js";
-import { keep, session } from "../model/storage.js";
+import { persist, session } from "../model/storage.js";
 import { rename } from "./actions.js";
-import { complain, isEnter, problem, room } from "./compose.js";
 import { byId } from "./dom.js";
+import { isSubmitKey, showFieldError } from "./fields.js";
 
-export function update(item, row) {
+export function updateItem(item, row) {
 	const [check, text] = item.children;
 	check.checked = row.completed;
 	if (item.row?.description !== row.description) {
@@ -15,37 +16,42 @@ export function update(item, row) {
 	item.row = row;
 }
 
-/** Return what a reload has interrupted, {key, id, version, text}, or null. */
+/** Return the edit that a reload has interrupted, {key, id, version, text}, or null. */
 export const draft = () => JSON.parse(session.edit ?? null);
 
-/** Edit a todo in its place, or go on with a draft. */
+export function discardDraft() {
+	persist(session, "edit");
+}
+
+/** Edit a todo in place, or continue with a draft. */
 export function edit(item, { text, version } = item.row) {
-	// Another one is not right yet.
+	// An editor whose text is invalid stays open: there is only one at a time.
 	if (state.editing) return document.querySelector(".editing textarea").focus();
 	const { key, id, description } = item.row;
 	item.append(byId("editor").content.cloneNode(true));
 	item.classList.add("editing");
 	const [field, count] = item.querySelectorAll("textarea, .count");
 	field.value = description;
-	state.editing = { key, id, version, before: field.value };
+	// As the field has it, which normalises line breaks: otherwise each edit would change them.
+	state.editing = { key, id, version, original: field.value };
 	field.value = text ?? field.value;
-	const typed = () => {
-		keep(session, "edit", JSON.stringify({ ...state.editing, text: field.value }));
-		count.textContent = room(field.value);
-		complain(field, "");
+	const onInput = () => {
+		persist(session, "edit", JSON.stringify({ ...state.editing, text: field.value }));
+		count.textContent = counterText(field.value);
+		showFieldError(field, "");
 	};
-	typed();
-	field.oninput = typed;
+	onInput();
+	field.oninput = onInput;
 	field.onkeydown = (event) => {
 		if (event.key === "Escape") close(item);
-		else if (isEnter(event)) save(item);
+		else if (isSubmitKey(event)) save(item);
 		else return;
 		event.preventDefault();
 		event.stopPropagation();
 	};
-	// Not if it is only moved.
-	const left = () => document.activeElement !== field && save(item);
-	field.onblur = () => setTimeout(left);
+	// A render that moves the item takes the focus away, and gives it back at once.
+	const saveUnlessFocused = () => document.activeElement !== field && save(item);
+	field.onblur = () => setTimeout(saveUnlessFocused);
 	field.focus();
 	field.setSelectionRange(field.value.length, field.value.length);
 }
@@ -53,20 +59,20 @@ export function edit(item, { text, version } = item.row) {
 function save(item) {
 	const field = item.querySelector("textarea");
 	if (!field) return;
-	const typed = field.value.trim();
-	if (field.value !== state.editing.before) {
-		const wrong = problem(typed);
-		if (wrong) return complain(field, wrong);
-		rename(state.editing, typed);
+	if (field.value !== state.editing.original) {
+		const description = field.value.trim();
+		const error = validationError(description);
+		if (error) return showFieldError(field, error);
+		rename(state.editing, description);
 	}
 	close(item);
 }
 
 function close(item) {
-	const focused = item.contains(document.activeElement);
-	keep(session, "edit");
+	const hadFocus = item.contains(document.activeElement);
+	discardDraft();
 	state.editing = null;
 	item.classList.remove("editing");
 	item.querySelector(".editor").remove();
-	if (focused) item.querySelector("input").focus();
+	if (hadFocus) item.querySelector("input").focus();
 }

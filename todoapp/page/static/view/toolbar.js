@@ -1,41 +1,47 @@
-// Which todos are shown, in which order, and what can be done to all.
+// Filter, search, sort order and bulk changes.
 
-import { left, state } from "../model/state.js";
-import { show } from "../net/sync.js";
-import { clear, complete } from "./actions.js";
+import { remainingCount } from "../model/rows.js";
+import { state } from "../model/state.js";
+import { navigate } from "../net/sync.js";
+import { clearCompleted, completeAll } from "./actions.js";
 import { byId } from "./dom.js";
+
+const DEBOUNCE_MS = 150;
 
 const filters = document.querySelectorAll("#filters button");
 const search = byId("search");
 const sort = byId("sort");
 
-let typed;
+let searchTimer;
 
 export function start() {
-	for (const filter of filters) filter.onclick = () => show({ status: filter.value });
+	for (const filter of filters) filter.onclick = () => navigate({ status: filter.value });
 	search.oninput = () => {
-		clearTimeout(typed);
-		typed = setTimeout(find, 150);
+		clearTimeout(searchTimer);
+		searchTimer = setTimeout(runSearch, DEBOUNCE_MS);
 	};
 	sort.onchange = () => {
 		const [sort_by, order] = sort.value.split(" ");
-		show({ sort_by, order });
+		navigate({ sort_by, order });
 	};
-	byId("complete").onclick = complete;
-	byId("clear").onclick = clear;
+	byId("complete-all").onclick = completeAll;
+	byId("clear-completed").onclick = clearCompleted;
 }
 
-function find() {
-	typed = null;
-	show({ search: search.value }, true);
+function runSearch() {
+	searchTimer = null;
+	navigate({ search: search.value }, true);
 }
 
 export function render() {
-	const { view } = state;
-	for (const filter of filters) filter.ariaPressed = filter.value === (view.status ?? "");
-	if (!typed) search.value = view.search ?? "";
-	sort.value = `${view.sort_by || "id"} ${view.order || "desc"}`;
-	byId("left").textContent = left() >= 0 ? `${left().toLocaleString("en")} left` : "";
-	// They would change what is not shown.
-	byId("complete").disabled = byId("clear").disabled = Boolean(view.search);
+	const { query } = state;
+	const remaining = remainingCount();
+	for (const filter of filters) filter.ariaPressed = filter.value === (query.status ?? "");
+	// Do not overwrite what is being typed.
+	if (!searchTimer) search.value = query.search ?? "";
+	sort.value = `${query.sort_by || "id"} ${query.order || "desc"}`;
+	// NaN until the server has counted.
+	byId("remaining").textContent = remaining >= 0 ? `${remaining.toLocaleString("en")} left` : "";
+	// They would also change todos that the search hides.
+	byId("complete-all").disabled = byId("clear-completed").disabled = Boolean(query.search);
 }

@@ -1,4 +1,4 @@
-"""What others do meanwhile: in another tab, in another browser, by the API."""
+"""Concurrent changes: in another tab, in another browser, or through the API."""
 
 import re
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from tests.support.page import (
     edit,
     insert,
     item,
+    pause_clock,
     table,
 )
 from tests.support.waiting import wait_until
@@ -34,7 +35,7 @@ def other(
 
 
 def hide(page: Page, hidden: bool = True) -> None:
-    """Let the page believe that another tab is before it, or no longer."""
+    """Let the page believe that its tab is in the background, or no longer."""
     page.evaluate(
         """hidden => {
             Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
@@ -46,32 +47,33 @@ def hide(page: Page, hidden: bool = True) -> None:
     )
 
 
-def open_at_rest(page: Page, shown: str) -> None:
-    """Open the page, and hide it: it does not learn what happens from now on."""
+def open_hidden(page: Page, shown: str) -> None:
+    """Open the page, and hide it so that it does not poll."""
     page.goto("/")
-    # A look follows the first list at once; this one is the next.
-    page.wait_for_event("response", lambda response: response.status == 304)
+    # A refresh follows the first list at once: the list again, and then the count. Both return
+    # todos, so both must have been received before anything changes.
+    page.wait_for_event("response", lambda response: "count=true" in response.url)
     expect(descriptions(page).first).to_have_text(shown)
     hide(page)
 
 
 def change(web: WebProcess, sql: Sql, description: str, /, **fields: object) -> None:
-    """Change a todo, as somebody else does who uses the API."""
+    """Change a todo, as another client of the API would."""
     ((number,),) = sql(f"SELECT id FROM todos WHERE description = '{description}'")
     assert web.request("PATCH", f"/api/todos/{number}", json=fields).ok
 
 
 def top(locator: Locator) -> float:
-    """Return where on the screen it is."""
+    """Return the vertical position of an element."""
     box = locator.bounding_box()
     assert box is not None
     return box["y"]
 
 
-# They appear
+# Polling
 
 
-def test_the_page_looks_for_them_within_five_seconds(page: Page, sql: Sql) -> None:
+def test_page_polls_within_five_seconds(page: Page, sql: Sql) -> None:
     insert(sql, "Milk")
     underway: set[str] = set()
     page.on("request", lambda request: underway.add(request.url))
@@ -79,17 +81,17 @@ def test_the_page_looks_for_them_within_five_seconds(page: Page, sql: Sql) -> No
     page.clock.install()
     page.goto("/")
     page.wait_for_event("response", lambda response: response.status == 304)
-    page.clock.pause_at(page.evaluate("Date.now() + 100"))
-    # A look is two requests, and the next one is due 3.5 s after both have been answered.
+    pause_clock(page)
+    # A refresh is two requests, and the next one is due 3.5 s after both responses.
     wait_until(lambda: page.evaluate("true") and not underway)
     page.evaluate("fetch('/health')")
 
-    # Of its own clock: how long an answer takes is up to the machine.
+    # On the page's clock: how long a response takes depends on the machine.
     with page.expect_request("**/api/todos?*limit=50*"):
         page.clock.run_for(5000)
 
 
-def test_what_is_added_elsewhere_appears(page: Page, other: Page) -> None:
+def test_todo_added_elsewhere_appears(page: Page, other: Page) -> None:
     page.goto("/")
     other.goto("/")
     expect(page.get_by_text("No todos yet")).to_be_visible()
@@ -101,7 +103,7 @@ def test_what_is_added_elsewhere_appears(page: Page, other: Page) -> None:
     expect(page.get_by_text("2 left")).to_be_visible()
 
 
-def test_what_is_changed_elsewhere_appears(page: Page, other: Page, sql: Sql) -> None:
+def test_change_made_elsewhere_appears(page: Page, other: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread")
     page.goto("/")
     other.goto("/")
@@ -115,7 +117,7 @@ def test_what_is_changed_elsewhere_appears(page: Page, other: Page, sql: Sql) ->
     expect(page.get_by_text("1 left")).to_be_visible()
 
 
-def test_what_is_deleted_elsewhere_disappears(page: Page, other: Page, sql: Sql) -> None:
+def test_todo_deleted_elsewhere_disappears(page: Page, other: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread")
     page.goto("/")
     other.goto("/")
@@ -128,7 +130,7 @@ def test_what_is_deleted_elsewhere_disappears(page: Page, other: Page, sql: Sql)
     expect(descriptions(page)).to_have_text(["Milk"])
 
 
-def test_what_others_do_by_the_api_appears(page: Page, sql: Sql, web: WebProcess) -> None:
+def test_changes_made_through_the_api_appear(page: Page, sql: Sql, web: WebProcess) -> None:
     insert(sql, "Milk", "Bread", "Salt")
     page.goto("/")
     expect(descriptions(page)).to_have_text(["Salt", "Bread", "Milk"])
@@ -141,7 +143,7 @@ def test_what_others_do_by_the_api_appears(page: Page, sql: Sql, web: WebProcess
     expect(checkbox(page, "Rolls")).to_be_checked()
 
 
-def test_what_the_filter_leaves_out_now_disappears_and_what_it_takes_now_appears(
+def test_filtered_list_follows_changes_made_elsewhere(
     page: Page, sql: Sql, web: WebProcess
 ) -> None:
     insert(sql, "Milk", "Bread")
@@ -155,7 +157,7 @@ def test_what_the_filter_leaves_out_now_disappears_and_what_it_takes_now_appears
     expect(descriptions(page)).to_have_text(["Salt", "Milk"])
 
 
-def test_what_is_deleted_in_one_tab_and_cleared_in_another_is_nobodys_trouble(
+def test_todo_deleted_in_one_tab_and_cleared_in_another_causes_no_error(
     page: Page, other: Page, sql: Sql, expected_messages: list[str]
 ) -> None:
     expected_messages.append(GONE)
@@ -172,11 +174,11 @@ def test_what_is_deleted_in_one_tab_and_cleared_in_another_is_nobodys_trouble(
     with page.expect_response(re.compile(r"/api/todos/\d+")):
         page.get_by_role("button", name="Close").click()
 
-    expect(page.get_by_text(re.compile("Taken back|Not saved"))).to_have_count(0)
+    expect(page.get_by_text(re.compile("Couldn't save"))).to_have_count(0)
     assert table(sql) == []
 
 
-def test_what_a_closed_tab_could_not_send_is_sent_by_one_that_is_open(
+def test_open_tab_sends_the_unsent_changes_of_a_closed_tab(
     page: Page, context: BrowserContext, sql: Sql, expected_messages: list[str]
 ) -> None:
     expected_messages.append(r"net::ERR_FAILED .*/api/todos\)")
@@ -196,10 +198,12 @@ def test_what_a_closed_tab_could_not_send_is_sent_by_one_that_is_open(
     wait_until(come_back)
 
 
-# What one reads and edits stays
+# Scroll position, focus and open editors
 
 
-def test_what_one_reads_stays_where_it_is(page: Page, sql: Sql, web: WebProcess) -> None:
+def test_scroll_position_is_kept_when_todos_above_change(
+    page: Page, sql: Sql, web: WebProcess
+) -> None:
     insert(sql, *(f"Todo {number}" for number in range(100)))
     page.goto("/")
     read = item(page, "Todo 70")
@@ -220,7 +224,7 @@ def test_what_one_reads_stays_where_it_is(page: Page, sql: Sql, web: WebProcess)
     assert abs(top(read) - before) < 1
 
 
-def test_what_one_points_at_stays_where_it_is_at_the_top_too(
+def test_todo_under_the_pointer_stays_in_place_at_the_top(
     page: Page, sql: Sql, web: WebProcess
 ) -> None:
     insert(sql, *(f"Todo {number}" for number in range(30)))
@@ -233,13 +237,13 @@ def test_what_one_points_at_stays_where_it_is_at_the_top_too(
 
     expect(descriptions(page).first).to_have_text("New")
     assert abs(top(pointed_at) - before) < 1
-    # What one adds oneself is seen all the same.
+    # A todo of one's own is scrolled into view all the same.
     add(page, "Mine")
     expect(item(page, "Mine")).to_be_in_viewport()
     assert page.evaluate("scrollY") == 0
 
 
-def test_what_one_reads_stays_when_more_is_added_than_a_page_holds(page: Page, sql: Sql) -> None:
+def test_scroll_position_is_kept_when_more_than_a_page_is_added(page: Page, sql: Sql) -> None:
     insert(sql, *(f"Todo {number}" for number in range(120)))
     page.goto("/")
     expect(item(page, "Todo 119")).to_be_in_viewport()
@@ -264,9 +268,7 @@ def test_what_one_reads_stays_when_more_is_added_than_a_page_holds(page: Page, s
     ]
 
 
-def test_who_scrolls_back_finds_what_was_added_meanwhile(
-    page: Page, sql: Sql, web: WebProcess
-) -> None:
+def test_scrolling_back_shows_todos_added_meanwhile(page: Page, sql: Sql, web: WebProcess) -> None:
     sql("INSERT INTO todos (description) SELECT 'Todo ' || n FROM generate_series(1, 200) n")
     page.goto("/")
     expect(descriptions(page).first).to_have_text("Todo 200")
@@ -284,9 +286,7 @@ def test_who_scrolls_back_finds_what_was_added_meanwhile(
     assert len(set(descriptions(page).all_text_contents())) == descriptions(page).count()
 
 
-def test_what_one_edits_stays_where_it_is_and_what_is_typed_is_not_touched(
-    page: Page, sql: Sql, web: WebProcess
-) -> None:
+def test_open_editor_keeps_its_position_and_text(page: Page, sql: Sql, web: WebProcess) -> None:
     insert(sql, *(f"Todo {number}" for number in range(30)))
     page.goto("/")
     editor = edit(page, "Todo 25", "My own words")
@@ -306,7 +306,7 @@ def test_what_one_edits_stays_where_it_is_and_what_is_typed_is_not_touched(
     expect(editor).to_have_value("> My own words")
 
 
-def test_what_is_typed_into_the_other_fields_is_not_touched(
+def test_refresh_keeps_what_is_typed_into_the_new_todo_field(
     page: Page, sql: Sql, web: WebProcess
 ) -> None:
     insert(sql, "Milk")
@@ -321,7 +321,7 @@ def test_what_is_typed_into_the_other_fields_is_not_touched(
     expect(field).to_be_focused()
 
 
-def test_the_todo_with_the_focus_keeps_it(page: Page, sql: Sql, web: WebProcess) -> None:
+def test_focused_todo_keeps_the_focus(page: Page, sql: Sql, web: WebProcess) -> None:
     insert(sql, "Milk", "Bread")
     page.goto("/")
     checkbox(page, "Milk").focus()
@@ -333,21 +333,23 @@ def test_the_todo_with_the_focus_keeps_it(page: Page, sql: Sql, web: WebProcess)
     expect(checkbox(page, "Milk")).to_be_focused()
 
 
-# Both have changed it
+# Conflicts
 
 
-def test_who_saves_what_was_changed_meanwhile_overwrites_nothing_and_is_offered_to(
+def test_conflicting_edit_overwrites_nothing_and_can_be_repeated(
     page: Page, sql: Sql, web: WebProcess, expected_messages: list[str]
 ) -> None:
     expected_messages.append(CONFLICT)
     insert(sql, "Milk")
-    open_at_rest(page, "Milk")
+    open_hidden(page, "Milk")
     change(web, sql, "Milk", description="Oat milk")
 
     edit(page, "Milk", "Soy milk").press("Enter")
 
-    said = page.get_by_role("region", name="Messages")
-    expect(said).to_contain_text("Not saved: Soy milk. It was changed elsewhere to “Oat milk”.")
+    messages = page.get_by_role("region", name="Messages")
+    expect(messages).to_contain_text(
+        "Couldn't save “Soy milk”: it was changed elsewhere to “Oat milk”"
+    )
     expect(descriptions(page)).to_have_text(["Oat milk"])
     assert table(sql) == [("Oat milk", False)]
 
@@ -360,7 +362,7 @@ def test_who_saves_what_was_changed_meanwhile_overwrites_nothing_and_is_offered_
     assert table(sql) == [("Soy milk", False)]
 
 
-def test_who_has_edited_while_a_look_came_overwrites_nothing_either(
+def test_edit_that_began_before_a_refresh_overwrites_nothing(
     page: Page, sql: Sql, web: WebProcess, expected_messages: list[str]
 ) -> None:
     expected_messages.append(CONFLICT)
@@ -377,7 +379,7 @@ def test_who_has_edited_while_a_look_came_overwrites_nothing_either(
     assert table(sql) == [("Oat milk", True)]
 
 
-def test_a_conflict_about_what_is_edited_after_a_reload_is_one_too(
+def test_conflict_is_detected_after_a_reload(
     page: Page, sql: Sql, web: WebProcess, expected_messages: list[str]
 ) -> None:
     expected_messages.append(CONFLICT)
@@ -395,12 +397,12 @@ def test_a_conflict_about_what_is_edited_after_a_reload_is_one_too(
     assert table(sql) == [("Oat milk", False)]
 
 
-def test_who_wants_the_same_as_the_other_hears_of_no_conflict(
+def test_identical_changes_are_no_conflict(
     page: Page, sql: Sql, web: WebProcess, expected_messages: list[str]
 ) -> None:
     expected_messages.append(CONFLICT)
     insert(sql, "Milk")
-    open_at_rest(page, "Milk")
+    open_hidden(page, "Milk")
     change(web, sql, "Milk", completed=True)
 
     with page.expect_response(lambda response: response.request.method == "GET"):
@@ -411,42 +413,42 @@ def test_who_wants_the_same_as_the_other_hears_of_no_conflict(
     assert table(sql) == [("Milk", True)]
 
 
-def test_a_tick_for_a_todo_that_says_something_else_now_is_taken_back(
+def test_completing_a_todo_that_was_changed_elsewhere_is_reverted(
     page: Page, sql: Sql, web: WebProcess, expected_messages: list[str]
 ) -> None:
     expected_messages.append(CONFLICT)
     insert(sql, "Sell the car")
-    open_at_rest(page, "Sell the car")
+    open_hidden(page, "Sell the car")
     change(web, sql, "Sell the car", description="Keep the car")
 
     checkbox(page, "Sell the car").click()
 
-    said = page.get_by_role("region", name="Messages")
-    expect(said).to_contain_text("Taken back. It was changed elsewhere to “Keep the car”.")
+    messages = page.get_by_role("region", name="Messages")
+    expect(messages).to_contain_text("Couldn't save: it was changed elsewhere to “Keep the car”")
     expect(checkbox(page, "Keep the car")).not_to_be_checked()
     assert table(sql) == [("Keep the car", False)]
 
 
-def test_a_todo_that_was_changed_meanwhile_is_not_deleted(
+def test_todo_that_was_changed_elsewhere_is_not_deleted(
     page: Page, sql: Sql, web: WebProcess, expected_messages: list[str]
 ) -> None:
     expected_messages.append(CONFLICT)
     insert(sql, "Nothing of value")
-    open_at_rest(page, "Nothing of value")
+    open_hidden(page, "Nothing of value")
     change(web, sql, "Nothing of value", description="The key is under the mat")
 
     checkbox(page, "Nothing of value").press("Delete")
     page.get_by_role("button", name="Close").click()
 
-    said = page.get_by_role("region", name="Messages")
-    expect(said).to_contain_text("It was changed elsewhere to “The key is under the mat”.")
+    messages = page.get_by_role("region", name="Messages")
+    expect(messages).to_contain_text("it was changed elsewhere to “The key is under the mat”")
     expect(descriptions(page)).to_have_text(["The key is under the mat"])
     assert table(sql) == [("The key is under the mat", False)]
 
 
-def test_who_has_typed_nothing_hears_of_no_conflict(page: Page, sql: Sql, web: WebProcess) -> None:
+def test_editor_without_changes_causes_no_conflict(page: Page, sql: Sql, web: WebProcess) -> None:
     insert(sql, "Milk")
-    open_at_rest(page, "Milk")
+    open_hidden(page, "Milk")
     item(page, "Milk").get_by_text("Milk").dblclick()
     change(web, sql, "Milk", description="Oat milk")
     hide(page, False)
@@ -460,12 +462,12 @@ def test_who_has_typed_nothing_hears_of_no_conflict(page: Page, sql: Sql, web: W
 
 
 @pytest.mark.parametrize("button", ["Clear completed", "Complete all"])
-def test_a_change_of_all_that_changes_nothing_overwrites_nothing_in_silence(
+def test_edit_after_a_bulk_change_without_effect_detects_a_conflict(
     page: Page, sql: Sql, web: WebProcess, expected_messages: list[str], button: str
 ) -> None:
     expected_messages.append(CONFLICT)
     insert(sql, "Milk", completed=button == "Complete all")
-    open_at_rest(page, "Milk")
+    open_hidden(page, "Milk")
     page.get_by_role("button", name=button).click()
     if button == "Complete all":
         with page.expect_response(lambda response: response.request.method == "PATCH"):
@@ -478,11 +480,9 @@ def test_a_change_of_all_that_changes_nothing_overwrites_nothing_in_silence(
     assert [text for text, _ in table(sql)] == ["Oat milk"]
 
 
-def test_what_was_reopened_elsewhere_is_not_cleared_and_stays(
-    page: Page, sql: Sql, web: WebProcess
-) -> None:
+def test_todo_reopened_elsewhere_is_not_cleared(page: Page, sql: Sql, web: WebProcess) -> None:
     insert(sql, "Milk", "Bread", completed=True)
-    open_at_rest(page, "Bread")
+    open_hidden(page, "Bread")
     change(web, sql, "Milk", completed=False)
     page.get_by_role("button", name="Clear completed").click()
     with page.expect_response(lambda response: response.request.method == "DELETE"):
@@ -494,7 +494,7 @@ def test_what_was_reopened_elsewhere_is_not_cleared_and_stays(
     expect(checkbox(page, "Milk")).not_to_be_checked()
 
 
-def test_what_was_typed_for_a_todo_that_is_deleted_is_offered_again(
+def test_edit_of_a_todo_deleted_elsewhere_can_be_added_again(
     page: Page, sql: Sql, web: WebProcess, expected_messages: list[str]
 ) -> None:
     expected_messages.append(GONE)
@@ -508,8 +508,8 @@ def test_what_was_typed_for_a_todo_that_is_deleted_is_offered_again(
 
     editor.press("Enter")
 
-    said = page.get_by_role("region", name="Messages")
-    expect(said).to_contain_text("Not saved: Soy milk. It was deleted elsewhere.")
+    messages = page.get_by_role("region", name="Messages")
+    expect(messages).to_contain_text("Couldn't save “Soy milk”: it was deleted elsewhere")
     expect(descriptions(page)).to_have_text(["New", "Bread"])
     page.get_by_role("button", name="Add it").click()
     expect(descriptions(page)).to_have_text(["Soy milk", "New", "Bread"])
@@ -517,33 +517,31 @@ def test_what_was_typed_for_a_todo_that_is_deleted_is_offered_again(
     expect(descriptions(page)).to_have_text(["Soy milk", "New", "Bread"])
 
 
-# What it costs
+# Load on the server
 
 
-def test_an_unchanged_list_costs_a_304_and_nothing_else(page: Page, sql: Sql) -> None:
+def test_unchanged_list_costs_only_304_responses(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread")
     page.goto("/")
-    # How many are left is asked for the second time.
-    page.wait_for_event("response", lambda answer: answer.status == 304 and "count" in answer.url)
-    answers: list[tuple[str, int, str]] = []
+    # The second request for the count.
+    page.wait_for_event("response", lambda each: each.status == 304 and "count" in each.url)
+    responses: list[tuple[str, int, str]] = []
 
-    def hear(answer: Response) -> None:
-        answers.append((answer.request.method, answer.status, answer.url))
+    def record(response: Response) -> None:
+        responses.append((response.request.method, response.status, response.url))
 
-    page.on("response", hear)
+    page.on("response", record)
     for _ in range(3):
         page.wait_for_event("response")
 
-    assert [answer for answer in answers if answer[:2] != ("GET", 304)] == []
+    assert [each for each in responses if each[:2] != ("GET", 304)] == []
 
 
-def test_a_hidden_page_asks_for_nothing_and_looks_at_once_when_it_is_shown_again(
-    page: Page, sql: Sql
-) -> None:
+def test_hidden_page_does_not_poll_and_refreshes_once_visible(page: Page, sql: Sql) -> None:
     insert(sql, "Milk")
     page.clock.install()
-    open_at_rest(page, "Milk")
-    page.clock.pause_at(page.evaluate("Date.now() + 1000"))
+    open_hidden(page, "Milk")
+    pause_clock(page)
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
 
@@ -551,6 +549,6 @@ def test_a_hidden_page_asks_for_nothing_and_looks_at_once_when_it_is_shown_again
     assert page.evaluate("document.hidden")
     assert requests == []
 
-    # Its timers stand still: only what is asked for at once is asked for.
+    # The page's timers stand still: only an immediate refresh sends a request.
     with page.expect_request("**/api/todos?*"):
         hide(page, False)
