@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from benchmarks import chart, machine, report
-from benchmarks.datasets import Database, make, postgres
+from benchmarks.datasets import ROOT, Database, make, postgres
 from benchmarks.measure import Run, measure, warm_up
 from benchmarks.million import log_progress, measure_million
 from benchmarks.scenarios import SCENARIOS, Scenario, check_equivalent
@@ -105,7 +105,10 @@ def prepare(
 ) -> None:
     """Create every database that the benchmark needs."""
     datasets = dict.fromkeys(scenario.dataset for scenario in scenarios)
-    schemas = dict.fromkeys(server.schema for server in chosen)
+    # The lower bound uses the schema of this service.
+    schemas = {
+        server.schema: server.directory if server.name == "before" else ROOT for server in chosen
+    }
     wanted = [(schema, dataset) for dataset in datasets for schema in schemas]
     if with_million:
         wanted += [
@@ -113,7 +116,7 @@ def prepare(
         ]
     for schema, dataset in dict.fromkeys(wanted):
         log_progress(f"creating database {schema}_{dataset} …")
-        make(database, schema, dataset)
+        make(database, schema, dataset, schemas.get(schema, ROOT))
     database.execute("CHECKPOINT")
 
 

@@ -104,22 +104,26 @@ def postgres() -> Iterator[Database]:
             yield database
 
 
-def make(database: Database, schema: str, dataset: str) -> None:
-    """Create the database of `schema` with the rows of `dataset`, equal for every schema."""
+def make(database: Database, schema: str, dataset: str, migrations: Path) -> None:
+    """Create the database of `schema` with the rows of `dataset`, equal for every schema.
+
+    `migrations` is the checkout of this service whose migrations create the schema; the schema
+    `plain` is the bare table.
+    """
     name = f"{schema}_{dataset}"
     if dataset == "single_million":
         database.create_database(name, template=f"{schema}_million")
         return
     url = database.create_database(name)
-    if schema == "todoapp":
+    if schema == "plain":
+        database.execute(PLAIN_TABLE, name)
+    else:
         subprocess.run(
             (BINARIES / "flask", "db", "upgrade"),
-            cwd=ROOT,
+            cwd=migrations,
             env={"PATH": PATH, "DATABASE_URL": url, "LOG_LEVEL": "warning"},
             check=True,
         )
-    else:
-        database.execute(PLAIN_TABLE, name)
     database.execute(ROWS.format(todos=SIZES[dataset]), name)
     database.execute(
         "SELECT setval(pg_get_serial_sequence('todos', 'id'), max(id)) FROM todos", name

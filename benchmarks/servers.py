@@ -31,7 +31,7 @@ class Server:
     packages: tuple[str, ...]
     """Packages whose versions the results list."""
     schema: str
-    """`todoapp`, created by the migrations, or `plain`, the bare table."""
+    """`todoapp` or `before`, created by their migrations, or `plain`, the bare table."""
     environ: Mapping[str, str] = field(default_factory=dict)
     """Environment variables besides DATABASE_URL and PORT."""
 
@@ -48,8 +48,9 @@ THIS = Server(
 
 
 def other_checkout(checkout: Path) -> Server:
-    """Return another revision of this service, whose migrations must be the same."""
-    return replace(THIS, name="before", directory=checkout, title=f"this service in {checkout}")
+    """Return another revision of this service, with a database that its migrations create."""
+    title = f"this service in {checkout}"
+    return replace(THIS, name="before", directory=checkout, title=title, schema="before")
 
 
 def servers() -> list[Server]:
