@@ -150,7 +150,7 @@ def _select(
     return compiled(
         select(
             func.string_agg(json, literal_column("','")),
-            func.count(json),
+            func.count(),
             total if has_count else null(),
             *map(_last, keys),
         )

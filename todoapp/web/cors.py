@@ -28,7 +28,7 @@ def init_app(app: Flask) -> None:
 
     @app.after_request
     def add_cors_headers(response: Response) -> Response:
-        if "Origin" in request.headers:
+        if request.headers.get("Origin"):
             response = with_cors_headers(response)
         # A cache must not serve this response to another origin, whether allowed or not:
         # https://fetch.spec.whatwg.org/#cors-protocol-and-http-caches
