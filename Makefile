@@ -76,7 +76,7 @@ $(VENV)/installed: requirements-dev.txt
 	@touch $@
 
 $(VENV)/browser-installed: $(VENV)/installed requirements-browser.txt
-	@echo 'Installing what drives a browser into $(VENV) …'
+	@echo 'Installing the browser driver into $(VENV) …'
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-browser.txt
 	@touch $@
 

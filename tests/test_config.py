@@ -22,6 +22,12 @@ def test_every_url_scheme_maps_to_psycopg2(scheme: str) -> None:
     )
 
 
+def test_a_password_may_contain_what_looks_like_an_option() -> None:
+    url = read(DATABASE_URL="postgresql://ann:p&ssl=x@db/todos?ssl=require").database_url
+
+    assert (url.password, dict(url.query)) == ("p&ssl=x", {"sslmode": "require"})
+
+
 @pytest.mark.parametrize("query", ["sslmode=require", "ssl=require"])
 def test_ssl_options_of_libpq_and_asyncpg_are_accepted(query: str) -> None:
     assert dict(read(DATABASE_URL=f"{URL}?{query}").database_url.query) == {"sslmode": "require"}

@@ -1,4 +1,4 @@
-"""Import direction: todos → web, database → observability."""
+"""Import direction: page → todos → web → database → observability."""
 
 import ast
 from pathlib import Path

@@ -10,7 +10,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Flask
+from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
@@ -25,7 +25,12 @@ from .web.json_body import OrjsonProvider
 
 
 class TodoApp(Flask):
-    """Flask without support for asynchronous views."""
+    """Flask without support for asynchronous views, and with safe log lines."""
+
+    def log_exception(self, exc_info: Any) -> None:
+        """Log an unexpected error with its traceback; Flask would log the path unquoted."""
+        path = request_context.quoted_path(request.environ)
+        self.logger.error("Exception on %s %s", request.method, path, exc_info=exc_info)
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return `func`: checking eight functions per request costs 3 % of a GET (make bench)."""

@@ -140,7 +140,7 @@ def _database_url(environ: Mapping[str, str]) -> URL:
         raise ConfigError(f"DATABASE_URL is not for PostgreSQL but for {scheme!r}")
     try:
         # asyncpg's name for sslmode is ssl; the values are the same.
-        options = parse_dsn("postgresql://" + re.sub(r"([?&])ssl=", r"\1sslmode=", rest))
+        options = parse_dsn("postgresql://" + re.sub(r"([?&])ssl=(?!.*@)", r"\1sslmode=", rest))
     except psycopg2.ProgrammingError as error:
         unknown = re.search(r'invalid URI query parameter: "(\w+)"', str(error))
         raise (

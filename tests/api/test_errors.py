@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, Response
 from flask.testing import FlaskClient
 
 from todoapp.extensions import db
@@ -152,3 +152,19 @@ def test_an_unhandled_exception_is_a_500_and_its_traceback_is_logged(
     assert record.getMessage() == "Exception on GET /api/todos/1"
     assert caplog.text.count("ZeroDivisionError: a simulated bug") == 1
     assert response.headers["X-Request-ID"]
+
+
+def test_an_error_after_the_view_is_a_500_that_cannot_forge_a_log_line(
+    make_app: Callable[..., Flask], caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app(DATABASE_URL="postgresql://db/todos")
+
+    @app.after_request
+    def fail(response: Response) -> Response:
+        raise ZeroDivisionError
+
+    response = app.test_client().get("/health/live/%0AINFO%20forged")
+
+    assert response.status_code == 500
+    assert "Exception on GET /health/live/%0AINFO%20forged" in caplog.text
+    assert "\nINFO forged" not in caplog.text

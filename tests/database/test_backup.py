@@ -3,6 +3,7 @@
 import json
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import psycopg2
@@ -11,7 +12,9 @@ from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskClient
 
+from dev.postgres import Postgres
 from tests.support.todos import ndjson, todo
+from todoapp.todos.cli import STAGE
 
 Sql = Callable[[str], list[tuple]]
 Invoke = Callable[..., Result]
@@ -187,7 +190,9 @@ def test_skip_duplicates_skips_existing_and_repeated_ids(
             "the line is too long, or the file is incomplete",
         ),
         (b"[]\n", "a JSON object is expected"),
-        (ndjson({**todo(2), "priority": 1}), "it has an unknown field"),
+        (ndjson({**todo(2), "priority": 1}), "unknown field"),
+        (ndjson({**todo(2), "todo": None}), "unknown field"),
+        (ndjson({**todo(2), "line": None}), "unknown field"),
         (ndjson({"id": 2}), "description is missing"),
         (ndjson({"description": "s3cret"}), "id is missing"),
         (ndjson(todo(0)), "id is invalid"),
@@ -208,6 +213,8 @@ def test_skip_duplicates_skips_existing_and_repeated_ids(
         # PostgreSQL would round the first and roll the second over to the next minute.
         (ndjson(todo(2, created_at="2025-12-28T10:00:00.1234567Z")), "created_at is invalid"),
         (ndjson(todo(2, created_at="2025-12-28T10:00:60Z")), "created_at is invalid"),
+        (ndjson(todo(2, created_at="9999-12-31T23:59:59-01:00")), "created_at is invalid"),
+        (ndjson(todo(2, created_at="0001-01-01T00:00:00+01:00")), "created_at is invalid"),
         (ndjson(todo(2, created_at="2025-02-30T10:00:00Z", description="s3cret")), "out of range"),
     ],
 )
@@ -224,6 +231,17 @@ def test_an_invalid_todo_is_reported_with_its_line_and_nothing_is_imported(
     assert message in error
     assert "s3cret" not in error
     assert sql("SELECT count(*) FROM todos") == [(0,)]
+
+
+def test_two_imports_on_the_same_connection_to_the_server_succeed(
+    app: Flask, postgres: Postgres
+) -> None:
+    # As behind PgBouncer, which keeps the session of a client that has left.
+    name = app.config["SQLALCHEMY_DATABASE_URI"].database
+    with closing(psycopg2.connect(postgres.url(name))) as connection:
+        for _ in range(2):
+            with connection:
+                connection.cursor().execute(STAGE)
 
 
 def test_a_backup_of_an_older_release_may_lack_newer_fields(

@@ -54,7 +54,13 @@ def test_ids_are_never_reused() -> None:
     assert create()["id"] == 2
 
 
-def test_fields_set_to_none_are_left_unchanged() -> None:
+def test_a_todo_can_be_created_from_its_description_alone() -> None:
+    todo = json.loads(service.create_todo({"description": "Buy groceries"}).json)
+
+    assert todo["completed"] is False
+
+
+def test_fields_that_are_not_named_are_left_unchanged() -> None:
     create(completed=True)
 
     assert update(1, description="Buy milk")["completed"] is True

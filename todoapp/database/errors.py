@@ -25,7 +25,7 @@ class DatabaseUnreachable(OperationalError):
 
 
 class DeadlineExceeded(OperationalError):
-    """The server did not answer a statement in time; whether it was executed is unknown."""
+    """The server did not respond to a statement in time; whether it was executed is unknown."""
 
 
 class ConnectionLost(OperationalError):

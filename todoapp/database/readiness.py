@@ -15,14 +15,14 @@ from todoapp.extensions import db, migrate
 from .errors import reason
 
 TIMEOUT_SECONDS = 3.5
-"""How long the database may take to answer: with the start of Python, less than 5 seconds. If
+"""How long the database may take to respond: with the start of Python, less than 5 seconds. If
 DATABASE_URL names several hosts, each host before the last may also take a connect timeout."""
 
 RETRY_SECONDS = 0.2
 
 
 def check_database(app: Flask) -> None:
-    """Check that the database answers, is encoded in UTF-8, and has the newest schema.
+    """Check that the database responds, is encoded in UTF-8, and has the newest schema.
 
     Leaves no connection open, so the process may fork. If the check fails, the process exits with
     one line that names the database, the problem and what to do.
@@ -61,7 +61,7 @@ def _display_name(url: URL) -> str:
 
 
 class _Check(threading.Thread):
-    """Reads the encoding and the revisions, retrying. A thread, because a host may never answer."""
+    """Reads the encoding and the revisions, in a thread: a host may never respond."""
 
     def __init__(self, app: Flask) -> None:
         super().__init__(daemon=True)

@@ -58,14 +58,14 @@ BEGIN_IMPORT = "BEGIN; LOCK TABLE todos IN SHARE ROW EXCLUSIVE MODE"
 # A backslash is escaped in the text format of COPY. A raw control character is invalid in JSON, so
 # none can be a delimiter.
 COPY = "COPY staged (todo) FROM STDIN (ENCODING 'UTF8', DELIMITER E'\x01')"
-# Never back: an ID is never reused.
+# Only forward: IDs are never reused.
 ADVANCE_IDS = (
     "SELECT setval(pg_get_serial_sequence('todos', 'id'), max(id)) FROM todos HAVING max(id)"
     " > coalesce(pg_sequence_last_value(pg_get_serial_sequence('todos', 'id')::regclass), 0)"
 )
 
 # RFC 3339, without what PostgreSQL would round: a seventh digit, a leap second.
-TIMESTAMP = (
+RFC_3339 = (
     "^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,6})?"
     "(Z|[+-][0-9]{2}:[0-9]{2})$"
 )
@@ -200,7 +200,11 @@ def _check(column: Column[Any]) -> str:
         case Boolean():
             check = f"{kind} = 'boolean'"
         case DateTime():
-            check = f"{text} ~ '{TIMESTAMP}'"
+            # Years that RFC 3339 can express also in UTC.
+            check = (
+                f"{text} ~ '{RFC_3339}' AND ({text})::timestamptz BETWEEN"
+                " '0001-01-01 00:00Z' AND '9999-12-31 23:59:59.999999Z'"
+            )
         case String(length=length):
             # varchar() would silently cut off spaces at the end.
             check = f"{kind} = 'string' AND char_length({text}) <= {length}"
@@ -209,10 +213,10 @@ def _check(column: Column[Any]) -> str:
     return f"{check} OR {kind} = 'null'" if column.nullable else check
 
 
-COLUMNS = {column.name: column for column in Todo.__table__.columns}
+FIELDS = {column.name: column for column in Todo.__table__.columns}
 INVALID = {
-    **{f"{name} is invalid": _check(column) for name, column in COLUMNS.items()},
-    "it has an unknown field": f"todo - ARRAY{list(COLUMNS)} = '{{}}'",
+    **{f"{name} is invalid": _check(column) for name, column in FIELDS.items()},
+    "unknown field": f"todo - ARRAY{list(FIELDS)} = '{{}}'",
 }
 """Constraints on the JSON of a line, by the message for a line that violates them."""
 
@@ -224,8 +228,8 @@ STAGE = f"""
         {", ".join(f'CONSTRAINT "{name}" CHECK ({check})' for name, check in INVALID.items())}
     ) ON COMMIT DROP;
     ALTER TABLE staged ALTER id DROP DEFAULT;
-    CREATE FUNCTION pg_temp.convert() RETURNS trigger LANGUAGE plpgsql AS
-        'BEGIN RETURN jsonb_populate_record(NEW, NEW.todo); END';
+    CREATE OR REPLACE FUNCTION pg_temp.convert() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN RETURN jsonb_populate_record(NEW, NEW.todo - ARRAY[''line'', ''todo'']); END';
     CREATE TRIGGER convert BEFORE INSERT ON staged
         FOR EACH ROW EXECUTE FUNCTION pg_temp.convert()
 """
@@ -302,7 +306,7 @@ def _insert(database: cursor, on_conflict: str) -> None:
     Raises:
         ClickException: an ID exists already. The message has the number of its line.
     """
-    names = ", ".join(COLUMNS)
+    names = ", ".join(FIELDS)
     database.execute("SAVEPOINT staged")
     # The insertion may take long. This keeps Ctrl-C working.
     set_wait_callback(wait_select)

@@ -102,7 +102,7 @@ def update_all(selection: Selection, *, completed: bool) -> int:
 
 
 def delete_all(selection: Selection) -> int:
-    """Delete the selected todos for good, and return their number."""
+    """Delete the selected todos permanently, and return their number."""
     return _change(_delete(_conditions(selection)), _parameters(selection))
 
 
@@ -121,22 +121,22 @@ def _select(
     has_key: bool,
     has_count: bool,
 ) -> str:
-    """Return the SELECT of a batch, as a single row: fetching many rows costs more."""
-    row: ColumnElement[Any] = ROW
+    """Return the SELECT of a batch, as a single row: fetching many rows costs more.
+
+    The JSON is built outside of the page, so not for rows that are sorted or skipped.
+    """
     columns: Sequence[ColumnElement[Any]] = [Todo.__table__.c[name] for name in key_fields(sort_by)]
-    rows = select().where(*conditions)
+    rows = select(ROW.label("todo"), *columns).where(*conditions)
     if BY_SEARCH in conditions:
         # OFFSET 0 is an optimization fence. Without it, if PostgreSQL believes the words common,
         # it walks the whole table in the order of the page and searches each description. With
         # it, the search always begins with the index of the words: slower for "a", but never slow
         # for "aardvark".
-        found = select(row.label("todo"), *columns).where(*conditions)
-        matches = found.offset(literal_column("0")).subquery("matches")
-        row, *columns = matches.c
-        rows = select()
+        matches = rows.offset(literal_column("0")).subquery("matches")
+        rows = select(matches)
+        _, *columns = matches.c
     rows = (
-        rows.add_columns(func.todo_json(row).label("json"), *columns)
-        .order_by(*(column.desc() if order == "desc" else column for column in columns))
+        rows.order_by(*(column.desc() if order == "desc" else column for column in columns))
         .offset(bindparam("offset", type_=Integer))
         .limit(bindparam("rows", type_=Integer))
     )
@@ -144,12 +144,11 @@ def _select(
         key = tuple_(*columns)
         after = tuple_(*map(bindparam, AFTER[: len(columns)]))
         rows = rows.where(key < after if order == "desc" else key > after)
-    page = rows.subquery("page")
-    json, *keys = page.c
+    todo, *keys = rows.subquery("page").c
     total = select(func.count()).select_from(Todo).where(*conditions).scalar_subquery()
     return compiled(
         select(
-            func.string_agg(json, literal_column("','")),
+            func.string_agg(func.todo_json(todo), literal_column("','")),
             func.count(),
             total if has_count else null(),
             *map(_last, keys),

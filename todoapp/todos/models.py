@@ -21,13 +21,13 @@ DESCRIPTION_LENGTH = 500
 
 
 class Todo(db.Model):  # type: ignore[name-defined, misc]  # created at run time
-    """One todo. The database has the same defaults, for rows inserted with plain SQL."""
+    """One todo. The defaults are the database's, so they also apply to plain SQL."""
 
     __tablename__ = "todos"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     description: Mapped[str] = mapped_column(String(DESCRIPTION_LENGTH))
-    completed: Mapped[bool] = mapped_column(default=False, server_default=false())
+    completed: Mapped[bool] = mapped_column(server_default=false())
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 

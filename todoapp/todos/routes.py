@@ -99,7 +99,7 @@ def update_todos(selection: Selection, fields: dict[str, Any]) -> dict[str, int]
 @blueprint.arguments(BulkSelectionSchema(), location="query")
 @blueprint.response(200, DeletedSchema)
 def delete_todos(selection: Selection) -> dict[str, int]:
-    """Delete all todos with a status for good, optionally only those that match a search
+    """Delete all todos with a status permanently, optionally only those that match a search
 
     Atomic: if it fails, nothing is deleted.
     """
@@ -133,7 +133,7 @@ def update_todo(fields: dict[str, Any], todo_id: int) -> Response:
 @reads_headers(IF_MATCH)
 @blueprint.response(204)
 def delete_todo(todo_id: int) -> None:
-    """Delete a todo for good"""
+    """Delete a todo permanently"""
     service.delete_todo(todo_id, expected_versions())
 
 

@@ -48,8 +48,8 @@ def _on_one(statement: Select[Any] | Update | Delete) -> Statements:
     return compiled(statement), compiled(statement.where(UNCHANGED))
 
 
-COLUMNS = (JSON, Todo.id, VERSION)
-SELECT = _on_one(select(*COLUMNS))
+RESULT = (JSON, Todo.id, VERSION)
+SELECT = _on_one(select(*RESULT))
 DELETE = _on_one(delete(Todo).returning(Todo.id))
 
 
@@ -57,7 +57,7 @@ DELETE = _on_one(delete(Todo).returning(Todo.id))
 def _insert(names: tuple[str, ...]) -> str:
     """Return the INSERT of a todo with some fields; the others get their defaults."""
     values: dict[str, Any] = {name: bindparam(name) for name in names}
-    return compiled(insert(Todo).values(**values).returning(*COLUMNS))
+    return compiled(insert(Todo).values(**values).returning(*RESULT))
 
 
 @cache
@@ -69,7 +69,7 @@ def _update(names: tuple[str, ...]) -> Statements:
     https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED
     """
     values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
-    return _on_one(update(Todo).values(**values, updated_at=LATER).returning(*COLUMNS))
+    return _on_one(update(Todo).values(**values, updated_at=LATER).returning(*RESULT))
 
 
 class StoredTodo(NamedTuple):
@@ -130,7 +130,7 @@ def update_todo(
 
 
 def delete_todo(todo_id: int, versions: list[str] | None = None) -> None:
-    """Delete a todo for good. Its ID is never reused.
+    """Delete a todo permanently. Its ID is never reused.
 
     Args:
         todo_id: the ID of the todo.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg2
-from flask import Flask, Response, current_app, jsonify, request
+from flask import Flask, Response, current_app, jsonify
 from marshmallow import ValidationError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
@@ -24,7 +24,6 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(ValidationError, handle_validation_error)
     app.register_error_handler(psycopg2.Error, handle_database_error)
     app.register_error_handler(PoolTimeoutError, handle_pool_timeout)
-    app.register_error_handler(Exception, handle_unexpected_error)
 
 
 def error_response(status: int, detail: str, **more: object) -> Response:
@@ -89,13 +88,6 @@ def handle_pool_timeout(error: PoolTimeoutError) -> Response:
     _record(error)
     current_app.logger.warning("Connection pool: %s", error)
     return unavailable("The service is overloaded")
-
-
-def handle_unexpected_error(error: Exception) -> Response:
-    """Log an unexpected error with its traceback, and return 500."""
-    path = request_context.quoted_path(request.environ)
-    current_app.logger.error("Exception on %s %s", request.method, path, exc_info=error)
-    return handle_http_exception(InternalServerError())
 
 
 @contextmanager

@@ -30,7 +30,7 @@ class StatusSchema(Schema):
 @blueprint.doc(**responses(503))
 @blueprint.response(200, StatusSchema, example={"status": "healthy"})
 def health() -> dict[str, str]:
-    """Readiness: whether the database answers within 1.5 seconds"""
+    """Readiness: whether the database responds within 1.5 seconds"""
     database_check.run()
     return {"status": "healthy"}
 
@@ -44,7 +44,7 @@ def live() -> dict[str, str]:
 
 
 class DatabaseCheck:
-    """Checks whether the database answers. Concurrent probes share one check."""
+    """Checks whether the database responds. Concurrent probes share one check."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,10 +53,10 @@ class DatabaseCheck:
         self._started = 0.0
 
     def run(self) -> None:
-        """Return once the database has answered.
+        """Return once the database has responded.
 
         Raises:
-            psycopg2.Error: the database is unreachable, or did not answer in time.
+            psycopg2.Error: the database is unreachable, or did not respond in time.
             sqlalchemy.exc.TimeoutError: no connection became free within DB_POOL_TIMEOUT.
         """
         with self._lock:
