@@ -15,7 +15,7 @@ from tests.support.web import WebProcess, serving
 
 UNAVAILABLE = (
     r"^error: Failed to load resource: "
-    r"(net::ERR_(CONNECTION_REJECTED|CONNECTION_RESET|EMPTY_RESPONSE)|.* status of 503 .*) "
+    r"(net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE)|.* status of 503 .*) "
     r"\(http\S+/api/todos\S*\)$"
 )
 LOST = r"^error: Failed to load resource: net::ERR_FAILED \(http\S+/api/todos\)$"
@@ -231,7 +231,7 @@ def test_unsaved_text_and_changes_survive_reloads_without_the_database(
 def test_unsaved_text_and_changes_survive_a_failed_reload(
     page: Page, sql: Sql, web_outage: Outage, expected_messages: list[str]
 ) -> None:
-    expected_messages.append(r"net::ERR_CONNECTION_REJECTED \(http://[\d.:]+/\)$")
+    expected_messages.append(r"net::ERR_CONNECTION_REFUSED \(http://[\d.:]+/\)$")
     insert(sql, "Milk")
     page.goto("/")
     expect(descriptions(page)).to_have_text(["Milk"])
