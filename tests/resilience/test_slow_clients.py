@@ -288,7 +288,6 @@ def test_clients_that_do_not_read_complete_responses_are_evicted_at_the_connecti
         latency = max_latency(web)
         peak = memory(web)
 
-    assert "connection limit reached" in web.output()
     measured("2,400 clients not reading a page of 200: memory", (peak - idle) / MIB, unit="MiB")
     measured("2,400 clients not reading a page of 200: max latency of others", latency)
     assert peak - idle < MAX_MEMORY
