@@ -152,8 +152,11 @@ def _database_url(environ: Mapping[str, str]) -> URL:
         raise ConfigError("DATABASE_URL names no database; expected …@host:port/name")
     if options.get("sslmode", "prefer") not in SSL_MODES:
         raise ConfigError(f"DATABASE_URL has an sslmode that is none of {', '.join(SSL_MODES)}")
-    if not all(text.isprintable() for text in options.values()) or not _has_valid_hosts(options):
+    ports = _ports(options)
+    if not ports or not all(text.isprintable() for text in options.values()):
         raise malformed
+    if len(ports) > 1:
+        options["port"] = ",".join(ports)
     host, port = options.get("host", ""), options.get("port")
     is_one_name = host and host[0] != "/" and "," not in host
     return URL.create(
@@ -167,18 +170,21 @@ def _database_url(environ: Mapping[str, str]) -> URL:
     )
 
 
-def _has_valid_hosts(options: dict[str, str]) -> bool:
-    """Check the hosts and ports, which libpq does not, and write out the ports of several hosts."""
+def _ports(options: Mapping[str, str]) -> list[str]:
+    """Return the port of each host; empty if a host or a port is invalid.
+
+    libpq would report that only when it connects. A single port is that of all hosts.
+    """
     hosts = options.get("host", "").split(",")
     ports = [port or "5432" for port in options.get("port", "").split(",")]
-    if len(hosts) > 1:
-        ports *= len(hosts) if len(ports) == 1 else 1
-        options["port"] = ",".join(ports)
-    return (
+    if len(ports) == 1:
+        ports *= len(hosts)
+    is_valid = (
         len(hosts) == len(ports)
         and (len(hosts) == 1 or all(hosts))
         and all(re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536 for port in ports)
     )
+    return ports if is_valid else []
 
 
 def _whole_number(

@@ -5,7 +5,6 @@ Knows neither SQL nor HTTP.
 
 import re
 from base64 import b64decode, urlsafe_b64encode
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -64,16 +63,8 @@ def key_fields(sort_by: SortBy) -> tuple[str, ...]:
     return ("id",) if sort_by == "id" else (sort_by, "id")
 
 
-def key(sort_by: SortBy, todo: Mapping[str, Any]) -> Key:
-    """Return the key of a todo.
-
-    Raises:
-        ValueError: no todo can have these values.
-    """
-    return tuple(_value(name, todo[name]) for name in key_fields(sort_by))
-
-
-def _value(name: str, value: Any) -> int | str:
+def _key_part(name: str, value: Any) -> int | str:
+    """Return `value` if a todo can have it in the field `name`."""
     match name, value:
         case "id", int() if type(value) is int and 1 <= value <= MAX_ID:
             return value
@@ -110,7 +101,8 @@ def decode_cursor(listing: Listing, cursor: str) -> Key:
     parts = orjson.loads(b64decode(cursor + padding, altchars=b"-_", validate=True))
     if not isinstance(parts, list) or parts[:1] != [_fingerprint(listing)]:
         raise ValueError("belongs to another query")
-    return key(listing.sort_by, dict(zip(key_fields(listing.sort_by), parts[1:], strict=True)))
+    names = key_fields(listing.sort_by)
+    return tuple(_key_part(name, part) for name, part in zip(names, parts[1:], strict=True))
 
 
 def _fingerprint(listing: Listing) -> int:
