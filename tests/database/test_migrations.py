@@ -122,8 +122,8 @@ def database(postgres: Postgres, empty_database: str) -> Database:
     return Database(postgres, empty_database)
 
 
-HEAD = "005"
-PREVIOUS = "004"
+HEAD = "006"
+PREVIOUS = "005"
 TABLE_001 = {
     "id": ["integer", None, "NO", "nextval('todos_id_seq'::regclass)"],
     "description": ["character varying", 500, "NO", None],
@@ -186,8 +186,8 @@ def test_the_newest_migration_upgrades_and_downgrades(database: Database) -> Non
 
     database.flask_db("upgrade")
     assert database.columns() == TABLE_HEAD
-    assert database.sql("SELECT todo_json(todos)::json ->> 'description' FROM todos") == [
-        ("Buy groceries",)
+    assert database.sql("SELECT prepared_todo_json(todos) = todo_json(todos) FROM todos") == [
+        (True,)
     ]
 
     database.flask_db("downgrade")

@@ -7,6 +7,7 @@ batch is one statement, so no connection, transaction or long array is held whil
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -27,8 +28,8 @@ from sqlalchemy import (
 
 from todoapp.database.execute import compiled, execute
 
-from .models import ROW, Todo, timestamp_text
-from .queries import Key, Listing, Order, Selection, SortBy, key_fields
+from .models import ROW, Todo, in_utc
+from .queries import Key, Listing, Order, Selection, SortBy, format_timestamp, key_fields
 from .service import LATER
 
 AFTER = ("after_first", "after_second")
@@ -74,11 +75,16 @@ def read_batch(listing: Listing, size: int) -> Batch:
         return Batch(todos or b"", None, total)
     # JSON escapes quotation marks in strings, so this finds the beginning of the extra todo.
     todos = todos[: todos.rindex(b',{"id":')]
-    return Batch(todos, tuple(_decoded(value) for value in last), total)
+    return Batch(todos, tuple(map(_key_part, last)), total)
 
 
-def _decoded(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else value
+def _key_part(value: int | bytes | datetime) -> int | str:
+    match value:
+        case bytes():
+            return value.decode()
+        case datetime():
+            return format_timestamp(value)
+    return value
 
 
 def read_batches(listing: Listing) -> Iterator[Batch]:
@@ -159,7 +165,7 @@ def _select(
 def _last(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return the value of a column in the last row of the page."""
     last = func.array_agg(column, type_=ARRAY(column.type))[bindparam("size", type_=Integer)]
-    return timestamp_text(last) if isinstance(column.type, DateTime) else last
+    return in_utc(last) if isinstance(column.type, DateTime) else last
 
 
 @cache

@@ -86,6 +86,11 @@ def parse_timestamp(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def format_timestamp(utc: datetime) -> str:
+    """Return a timestamp as in the JSON of a todo."""
+    return f"{utc.isoformat(timespec='microseconds')}Z"
+
+
 def encode_cursor(listing: Listing, last: Key) -> str:
     """Return a cursor to what follows the todo with the key `last` in `listing`."""
     return urlsafe_b64encode(orjson.dumps([_fingerprint(listing), *last])).decode().rstrip("=")

@@ -4,7 +4,7 @@ Each operation is one statement on an autocommitting connection: a transaction o
 round trip, and the connection is back in the pool before the response is written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
@@ -29,8 +29,8 @@ from sqlalchemy import (
 
 from todoapp.database.execute import compiled, execute
 
-from .models import JSON, VERSION, Todo
-from .queries import MAX_ID, parse_timestamp
+from .models import JSON, Todo, in_utc
+from .queries import MAX_ID, format_timestamp, parse_timestamp
 
 # Later than before even if the clock stands still or is set back.
 LATER = func.greatest(
@@ -48,7 +48,7 @@ def _on_one(statement: Select[Any] | Update | Delete) -> Statements:
     return compiled(statement), compiled(statement.where(UNCHANGED))
 
 
-RESULT = (JSON, Todo.id, VERSION)
+RESULT = (JSON, in_utc(Todo.updated_at))
 SELECT = _on_one(select(*RESULT))
 DELETE = _on_one(delete(Todo).returning(Todo.id))
 
@@ -57,7 +57,7 @@ DELETE = _on_one(delete(Todo).returning(Todo.id))
 def _insert(names: tuple[str, ...]) -> str:
     """Return the INSERT of a todo with some fields; the others get their defaults."""
     values: dict[str, Any] = {name: bindparam(name) for name in names}
-    return compiled(insert(Todo).values(**values).returning(*RESULT))
+    return compiled(insert(Todo).values(**values).returning(*RESULT, Todo.id))
 
 
 @cache
@@ -75,9 +75,11 @@ def _update(names: tuple[str, ...]) -> Statements:
 class StoredTodo(NamedTuple):
     """A todo as it is in the database."""
 
-    json: bytes
     id: int
+    json: bytes
+
     version: str
+    """Its ETag: `updated_at`, because each change makes that later."""
 
 
 class TodoNotFound(LookupError):
@@ -96,8 +98,8 @@ class TodoChanged(Exception):
 
 def create_todo(fields: Mapping[str, object]) -> StoredTodo:
     """Create a todo with the given fields; the others get their defaults."""
-    row, _ = execute(_insert(tuple(sorted(fields))), fields)
-    return _stored(row)
+    (*row, todo_id), _ = execute(_insert(tuple(sorted(fields))), fields)
+    return _stored(todo_id, row)
 
 
 def get_todo(todo_id: int) -> StoredTodo:
@@ -106,7 +108,7 @@ def get_todo(todo_id: int) -> StoredTodo:
     Raises:
         TodoNotFound: there is no todo with this ID.
     """
-    return _stored(_one(SELECT, todo_id))
+    return _stored(todo_id, _one(SELECT, todo_id))
 
 
 def update_todo(
@@ -124,9 +126,10 @@ def update_todo(
         TodoChanged: the todo has none of `versions`.
     """
     if not fields:
-        return _stored(_one(SELECT, todo_id, versions))
+        return _stored(todo_id, _one(SELECT, todo_id, versions))
     values = {f"new_{name}": value for name, value in fields.items()}
-    return _stored(_one(_update(tuple(sorted(fields))), todo_id, versions, values))
+    row = _one(_update(tuple(sorted(fields))), todo_id, versions, values)
+    return _stored(todo_id, row)
 
 
 def delete_todo(todo_id: int, versions: list[str] | None = None) -> None:
@@ -177,6 +180,6 @@ def _timestamps(versions: list[str]) -> list[datetime]:
     return timestamps
 
 
-def _stored(row: tuple[bytes, int, bytes]) -> StoredTodo:
-    json, todo_id, version = row
-    return StoredTodo(json, todo_id, version.decode())
+def _stored(todo_id: int, row: Sequence[Any]) -> StoredTodo:
+    json, updated_at = row
+    return StoredTodo(todo_id, json, format_timestamp(updated_at))

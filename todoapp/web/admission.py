@@ -1,6 +1,7 @@
 """Admission control: refusals and checks that apply to every request, before any view runs."""
 
 import re
+from functools import lru_cache
 from time import monotonic
 from urllib.parse import urlsplit
 
@@ -56,6 +57,7 @@ def check_target(target: str) -> None:
         abort(404)
 
 
+@lru_cache(maxsize=256)  # clients send the same few
 def check_host(host: str | None, protocol: str, trusted: tuple[str, ...]) -> None:
     """Refuse a request without a host, or with an invalid or unknown one: RFC 9112, section 3.2.
 
