@@ -98,7 +98,7 @@ def shared_app(
 def app(shared_app: Flask, sql: Callable[..., list[tuple]]) -> Iterator[Flask]:
     """Return the shared application, and delete its todos after the test."""
     yield shared_app
-    sql("TRUNCATE todos RESTART IDENTITY")
+    sql("TRUNCATE todos, idempotency_keys RESTART IDENTITY")
 
 
 @pytest.fixture

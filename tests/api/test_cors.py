@@ -13,7 +13,10 @@ OTHER_ORIGINS = [
     *("http://localhost:30000", "http://localhost:3000.evil.example", "http://x@localhost:3000"),
     *("http://evil.example,http://localhost:3000", "http://localhost:3000 http://evil.example"),
 ]
-EXPOSED_HEADERS = {"ETag", "Link", "Location", "Retry-After", "X-Request-ID", "X-Total-Count"}
+EXPOSED_HEADERS = {
+    *("ETag", "Idempotent-Replayed", "Link", "Location"),
+    *("Retry-After", "X-Request-ID", "X-Total-Count"),
+}
 
 
 def preflight(client: FlaskClient, origin: str, method: str) -> dict[str, str]:

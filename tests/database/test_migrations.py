@@ -122,8 +122,8 @@ def database(postgres: Postgres, empty_database: str) -> Database:
     return Database(postgres, empty_database)
 
 
-HEAD = "006"
-PREVIOUS = "005"
+HEAD = "008"
+PREVIOUS = "007"
 TABLE_001 = {
     "id": ["integer", None, "NO", "nextval('todos_id_seq'::regclass)"],
     "description": ["character varying", 500, "NO", None],

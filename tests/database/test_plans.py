@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 from flask import Flask
 
-from todoapp.todos.lists import BY_SEARCH, BY_STATUS, _select
+from todoapp.todos.lists import BY_SEARCH, BY_STATUS, _select_page
 from todoapp.todos.queries import SortBy
 
 
@@ -21,7 +21,7 @@ def test_no_json_is_built_for_rows_that_are_only_sorted_or_skipped(
     with psycopg2.connect(url.render_as_string(hide_password=False)) as connection:
         cursor = connection.cursor()
         for conditions, has_count in product(((), (BY_STATUS,), (BY_SEARCH,)), (False, True)):
-            statement = _select(sort_by, "asc", conditions, has_key=False, has_count=has_count)
+            statement = _select_page(sort_by, "asc", conditions, False, has_count=has_count)
             cursor.execute(f"EXPLAIN (VERBOSE, COSTS OFF) {statement}", parameters)
             plan = "\n".join(line for (line,) in cursor.fetchall())
 

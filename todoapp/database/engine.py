@@ -2,6 +2,7 @@
 
 import logging
 import select
+from threading import BoundedSemaphore
 from time import perf_counter
 from typing import Any
 
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 def init_app(app: Flask, config: Config) -> None:
     """Create the engine of `app`."""
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(config)
+    # Threads and connections, but for one of each.
+    slots = min(config.web_threads, config.db_pool_size + config.db_max_overflow) - 1
+    app.extensions["expensive_statements"] = BoundedSemaphore(max(slots, 1))
     db.init_app(app)
     with app.app_context():
         event.listen(db.engine, "do_connect", CircuitBreaker().connect)

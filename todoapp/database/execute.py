@@ -6,6 +6,7 @@ Statements are compiled once and executed on the pool's own connection. Through 
 
 import logging
 from collections.abc import Mapping
+from threading import BoundedSemaphore
 from time import perf_counter
 from typing import Any
 
@@ -16,6 +17,7 @@ from psycopg2.extensions import cursor as Psycopg2Cursor  # noqa: N812  # a clas
 from sqlalchemy import ClauseElement, PoolProxiedConnection
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from todoapp.extensions import db
 from todoapp.observability import request_context
@@ -24,6 +26,9 @@ from .deadline import DeadlineTimer
 from .errors import ChangeUncertain, ConnectionLost, DeadlineExceeded, reason
 
 DIALECT = postgresql.psycopg2.dialect()  # type: ignore[no-untyped-call]
+
+EXPENSIVE_WAIT_SECONDS = 0.2
+"""How long an expensive statement waits for others to end. Meanwhile it occupies a thread."""
 
 logger = logging.getLogger(__name__)
 deadlines = DeadlineTimer()
@@ -57,6 +62,24 @@ def execute(
     except ConnectionLost as error:
         logger.warning("Database: a connection was lost: %s", error)
         return _execute_once(statement, parameters, timeout)
+
+
+def execute_expensive(statement: str, parameters: Mapping[str, object]) -> tuple[Any, int]:
+    """Execute a statement whose cost grows with the table, like `execute()`.
+
+    Such statements never occupy the last connection of the pool, so cheap requests do not wait for
+    them.
+
+    Raises:
+        sqlalchemy.exc.TimeoutError: too many of them are being executed.
+    """
+    slots: BoundedSemaphore = current_app.extensions["expensive_statements"]
+    if not slots.acquire(timeout=EXPENSIVE_WAIT_SECONDS):
+        raise PoolTimeoutError("too many expensive statements are being executed")
+    try:
+        return execute(statement, parameters)
+    finally:
+        slots.release()
 
 
 def _execute_once(

@@ -16,7 +16,24 @@ MAX_ID = 2**31 - 1
 """The largest `integer` of PostgreSQL. For a larger number it would scan the whole table."""
 
 MAX_LIMIT = 1000
+
+MAX_OFFSET = 10_000
+"""Skipped rows have to be read. Cursors reach every page at the same cost."""
+
 SEARCH_LENGTH = 200
+
+INVISIBLE = (
+    r"\s\u001c-\u001f\u0085\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    r"\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8"
+)
+"""Characters that show nothing, as a class in the regular expressions of Python and ECMAScript:
+white space, the default-ignorable code points, and the empty Braille pattern.
+https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point
+"""
+
+_ALL_INVISIBLE = re.compile(
+    rf"[{INVISIBLE}\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*"
+)
 
 TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 """The only form in which this service writes timestamps: RFC 3339, UTC, six fractional digits."""
@@ -32,18 +49,21 @@ Key = tuple[int | str, ...]
 class Selection:
     """The todos with the given status, if any, that contain every word of `search`.
 
-    A word matches from its beginning, in upper or lower case. A character that is neither a letter
-    nor a digit is a word of its own, and so is each Han character: see migration 004.
+    A word matches from its beginning. Case, accents and equivalent spellings do not matter. A
+    symbol is a word of its own: see migration 007.
     """
 
     status: Status | None = None
     search: str = ""
+    updated_before: datetime | None = None
+    """Todos that were changed later are not selected."""
 
     @property
     def words(self) -> str:
-        """Return the words of `search`, empty if it has none."""
+        """Return `search`, empty if it has no visible character."""
         # PostgreSQL's text has no NUL, so no word of a todo has one.
-        return self.search.replace("\0", " ").strip()
+        words = self.search.replace("\0", " ")
+        return "" if is_invisible(words) else words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +77,25 @@ class Listing(Selection):
     limit: int | None = None
     count: bool = False
 
+    @property
+    def has_index(self) -> bool:
+        """Return whether the list can be continued where an index scan stopped."""
+        return not self.words and self.sort_by != "updated_at"
+
+
+def is_invisible(text: str) -> bool:
+    """Return whether `text` has no visible character."""
+    return _ALL_INVISIBLE.fullmatch(text) is not None
+
 
 def key_fields(sort_by: SortBy) -> tuple[str, ...]:
-    """Return the names of the fields that form the key."""
-    return ("id",) if sort_by == "id" else (sort_by, "id")
+    """Return the names of the values that form the key."""
+    match sort_by:
+        case "id":
+            return ("id",)
+        case "description":
+            return ("sort_key", "id")
+    return (sort_by, "id")
 
 
 def _key_part(name: str, value: Any) -> int | str:
@@ -68,7 +103,7 @@ def _key_part(name: str, value: Any) -> int | str:
     match name, value:
         case "id", int() if type(value) is int and 1 <= value <= MAX_ID:
             return value
-        case "description", str() if "\0" not in value:
+        case "sort_key", str() if "\0" not in value:
             return value
         case "created_at" | "updated_at", str() if parse_timestamp(value):
             return value
@@ -112,4 +147,5 @@ def decode_cursor(listing: Listing, cursor: str) -> Key:
 
 def _fingerprint(listing: Listing) -> int:
     """Return a checksum of the query that a cursor belongs to."""
-    return crc32(repr((listing.status, listing.search, listing.sort_by, listing.order)).encode())
+    sort_key, *_ = key_fields(listing.sort_by)
+    return crc32(repr((listing.status, listing.search, sort_key, listing.order)).encode())

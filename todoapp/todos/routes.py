@@ -7,12 +7,21 @@ from urllib.parse import urlencode
 
 from flask import Response, request, stream_with_context, url_for
 from flask_smorest import Blueprint
+from psycopg2.errors import CheckViolation
 from werkzeug.urls import iri_to_uri
 
-from todoapp.web.conditional import expected_versions, not_modified_or
-from todoapp.web.errors import abort_stream_on_error, error_response
+from todoapp.web.conditional import expected_versions, not_modified_or, refuse_preconditions
+from todoapp.web.errors import abort_stream_on_error, error_response, handle_database_error
+from todoapp.web.idempotency import idempotency_key
 from todoapp.web.json_body import JSONBodyParser
-from todoapp.web.openapi import IF_MATCH, IF_NONE_MATCH, headers, reads_headers, responses
+from todoapp.web.openapi import (
+    IDEMPOTENCY_KEY,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    headers,
+    reads_header,
+    responses,
+)
 
 from . import lists, service
 from .lists import Batch
@@ -27,7 +36,7 @@ from .schemas import (
     TodoUpdateSchema,
     UpdatedSchema,
 )
-from .service import StoredTodo, TodoChanged, TodoNotFound
+from .service import IdempotencyKeyReused, StoredTodo, TodoChanged, TodoNotFound
 
 blueprint = Blueprint("todos", __name__, url_prefix="/api/todos", description="Todos")
 blueprint.ARGUMENTS_PARSER = JSONBodyParser()
@@ -47,9 +56,23 @@ def handle_changed(error: TodoChanged) -> Response:
     return error_response(412, str(error))
 
 
+@blueprint.errorhandler(CheckViolation)
+def handle_last_time(error: CheckViolation) -> Response:
+    """Return 409: no time that RFC 3339 can express is later than that of the last change."""
+    if error.diag.constraint_name != "ck_todos_updated_at_range":
+        return handle_database_error(error)
+    return error_response(409, "A todo cannot be changed after the year 9999")
+
+
+@blueprint.errorhandler(IdempotencyKeyReused)
+def handle_key_reused(error: IdempotencyKeyReused) -> Response:
+    """Return 422: the draft's status for a key that is reused with another body."""
+    return error_response(422, str(error))
+
+
 @blueprint.get("")
 @blueprint.doc(**responses(304, 503))
-@reads_headers(IF_NONE_MATCH)
+@reads_header(IF_NONE_MATCH)
 @blueprint.arguments(LISTING, location="query")
 @blueprint.response(200, TodoSchema(many=True), headers=headers("ETag", "Link", "X-Total-Count"))
 def list_todos(listing: Listing) -> Response:
@@ -70,19 +93,30 @@ def list_todos(listing: Listing) -> Response:
 
 
 @blueprint.post("")
-@blueprint.doc(**responses(415, 503))
+@blueprint.doc(**responses(404, 415, 422, 503))
+@reads_header(IDEMPOTENCY_KEY)
 @blueprint.arguments(TodoCreateSchema())
-@blueprint.response(201, TodoSchema, headers=headers("Location", "ETag"))
+@blueprint.response(201, TodoSchema, headers=headers("Location", "ETag", "Idempotent-Replayed"))
 def create_todo(fields: dict[str, Any]) -> Response:
-    """Create a todo"""
-    todo = service.create_todo(fields)
+    """Create a todo
+
+    With an `Idempotency-Key`, the request can be repeated safely: it creates one todo, and a
+    repetition returns that todo as it is now, or 404 if it has been deleted.
+    """
+    key = idempotency_key()
+    if key is None:
+        todo, replayed = service.create_todo(fields), False
+    else:
+        todo, replayed = service.create_todo_once(fields, key)
     response = _todo_response(todo, 201)
+    if replayed:
+        response.headers["Idempotent-Replayed"] = "true"
     response.headers["Location"] = url_for("todos.get_todo", todo_id=todo.id)
     return response
 
 
 @blueprint.patch("")
-@blueprint.doc(**responses(415, 503))
+@blueprint.doc(**responses(409, 415, 503))
 @blueprint.arguments(BulkSelectionSchema(), location="query")
 @blueprint.arguments(BulkUpdateSchema())
 @blueprint.response(200, UpdatedSchema)
@@ -91,6 +125,7 @@ def update_todos(selection: Selection, fields: dict[str, Any]) -> dict[str, int]
 
     Atomic: if it fails, nothing is changed.
     """
+    refuse_preconditions()
     return {"updated": lists.update_all(selection, **fields)}
 
 
@@ -103,12 +138,13 @@ def delete_todos(selection: Selection) -> dict[str, int]:
 
     Atomic: if it fails, nothing is deleted.
     """
+    refuse_preconditions()
     return {"deleted": lists.delete_all(selection)}
 
 
 @blueprint.get("/<int(signed=True):todo_id>")
 @blueprint.doc(**responses(304, 404, 503))
-@reads_headers(IF_NONE_MATCH)
+@reads_header(IF_NONE_MATCH)
 @blueprint.response(200, TodoSchema, headers=headers("ETag"))
 def get_todo(todo_id: int) -> Response:
     """Read a todo"""
@@ -116,8 +152,8 @@ def get_todo(todo_id: int) -> Response:
 
 
 @blueprint.patch("/<int(signed=True):todo_id>")
-@blueprint.doc(**responses(404, 412, 415, 503))
-@reads_headers(IF_MATCH)
+@blueprint.doc(**responses(404, 409, 412, 415, 503))
+@reads_header(IF_MATCH)
 @blueprint.arguments(TodoUpdateSchema())
 @blueprint.response(200, TodoSchema, headers=headers("ETag"))
 def update_todo(fields: dict[str, Any], todo_id: int) -> Response:
@@ -130,7 +166,7 @@ def update_todo(fields: dict[str, Any], todo_id: int) -> Response:
 
 @blueprint.delete("/<int(signed=True):todo_id>")
 @blueprint.doc(**responses(404, 412, 503))
-@reads_headers(IF_MATCH)
+@reads_header(IF_MATCH)
 @blueprint.response(204)
 def delete_todo(todo_id: int) -> None:
     """Delete a todo permanently"""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, get_args
 
 from marshmallow import (
@@ -17,8 +18,9 @@ from marshmallow import (
 
 from .models import DESCRIPTION_LENGTH
 from .queries import (
-    MAX_ID,
+    INVISIBLE,
     MAX_LIMIT,
+    MAX_OFFSET,
     SEARCH_LENGTH,
     Listing,
     Order,
@@ -26,11 +28,17 @@ from .queries import (
     SortBy,
     Status,
     decode_cursor,
+    is_invisible,
 )
 
-NO_SPACE = r"(?:[^\s\u001c-\u001f\u0085\u0000]|\ufeff)"
-"""A character that is neither NUL nor white space in Python, as a regular expression of ECMAScript,
-which JSON Schema uses. ECMAScript's `\\s` differs slightly from Python's."""
+VISIBLE = f"[^{INVISIBLE}]"
+"""A visible character, as a regular expression of ECMAScript, which JSON Schema uses."""
+
+
+RFC_3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 
 
 class Boolean(fields.Boolean):
@@ -44,7 +52,7 @@ class Boolean(fields.Boolean):
 
 def check_description(description: str) -> None:
     """Raise a ValidationError unless `description` can be stored unchanged."""
-    if not description or description.isspace():
+    if is_invisible(description):
         raise ValidationError("description must not be empty")
     if len(description) > DESCRIPTION_LENGTH:
         raise ValidationError(f"description must not exceed {DESCRIPTION_LENGTH} characters")
@@ -66,7 +74,7 @@ def description_field(**kwargs: Any) -> fields.String:
         metadata={
             "minLength": 1,
             "maxLength": DESCRIPTION_LENGTH,
-            "pattern": rf"^[^\u0000]*{NO_SPACE}[^\u0000]*$",
+            "pattern": rf"^[^\u0000]*{VISIBLE}[^\u0000]*$",
             "example": "Buy groceries",
         },
         **kwargs,
@@ -126,8 +134,8 @@ def search_field(**metadata: str) -> fields.String:
             max=SEARCH_LENGTH, error=f"search must not exceed {SEARCH_LENGTH} characters"
         ),
         metadata={
-            "description": "Only todos that contain every one of these words. A word matches from"
-            " its beginning, in upper or lower case",
+            "description": "Only todos that contain every one of these words, of which at most"
+            " eight are used. A word matches from its beginning; case and accents do not matter",
             "example": "gro mil",
             **metadata,
         },
@@ -149,11 +157,35 @@ class SelectionSchema(Schema):
         return Selection(**data)
 
 
+class Timestamp(fields.Field[datetime]):
+    """A time in RFC 3339."""
+
+    default_error_messages = {  # noqa: RUF012
+        "invalid": "{name} must be an RFC 3339 time such as 2025-12-28T10:00:00Z, with + as %2B"
+    }
+
+    def _deserialize(self, value: Any, attr: str | None, *args: Any, **kwargs: Any) -> datetime:
+        try:
+            if RFC_3339.fullmatch(value):
+                return datetime.fromisoformat(value.upper()).astimezone(UTC)
+        except (ValueError, OverflowError):  # 31 February, or a year after 9999 in UTC
+            pass
+        raise self.make_error("invalid", name=attr)
+
+
 class BulkSelectionSchema(SelectionSchema):
     """The todos of a bulk change. A missing status, or anything that has no effect, is refused."""
 
     status = choice_field("status", Status, required=True)
-    search = search_field(pattern=NO_SPACE)
+    search = search_field(pattern=VISIBLE)
+    updated_before = Timestamp(
+        metadata={
+            "type": "string",
+            "format": "date-time",
+            "description": "Leave todos alone that were changed after this time",
+            "example": "2025-12-28T10:00:00.123456Z",
+        }
+    )
 
     @validates_schema(pass_original=True)
     def refuse_unsupported(
@@ -186,8 +218,11 @@ class ListingSchema(SelectionSchema):
     offset = WholeNumber(
         "offset",
         0,
-        MAX_ID,
-        metadata={"description": "Number of todos to skip", "default": 0},
+        MAX_OFFSET,
+        metadata={
+            "description": "Number of todos to skip; further pages need `cursor`",
+            "default": 0,
+        },
     )
     cursor = fields.String(
         metadata={"description": "Position in the list: from the `Link` of the previous page"}

@@ -7,12 +7,15 @@ round trip, and the connection is back in the pool before the response is writte
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
+import orjson
 from sqlalchemy import (
     ARRAY,
     DateTime,
     Delete,
+    Integer,
     Interval,
     Select,
     Update,
@@ -21,15 +24,15 @@ from sqlalchemy import (
     cast,
     delete,
     func,
-    insert,
     literal_column,
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert
 
 from todoapp.database.execute import compiled, execute
 
-from .models import JSON, Todo, in_utc
+from .models import JSON, IdempotencyKey, Todo, in_utc
 from .queries import MAX_ID, format_timestamp, parse_timestamp
 
 # Later than before even if the clock stands still or is set back.
@@ -48,8 +51,17 @@ def _on_one(statement: Select[Any] | Update | Delete) -> Statements:
     return compiled(statement), compiled(statement.where(UNCHANGED))
 
 
+KEY_LIFETIME = literal_column("interval '30 days'", Interval)
+"""How long an idempotency key is kept at least: clients may be offline for weeks."""
+
+TYPES = {column.name: column.type for column in Todo.__table__.columns}
 RESULT = (JSON, in_utc(Todo.updated_at))
 SELECT = _on_one(select(*RESULT))
+SELECT_BY_KEY = compiled(
+    select(IdempotencyKey.fingerprint, IdempotencyKey.todo_id, Todo.id, *RESULT)
+    .join(Todo, Todo.id == IdempotencyKey.todo_id, isouter=True)
+    .where(IdempotencyKey.key == bindparam("key"))
+)
 DELETE = _on_one(delete(Todo).returning(Todo.id))
 
 
@@ -58,6 +70,36 @@ def _insert(names: tuple[str, ...]) -> str:
     """Return the INSERT of a todo with some fields; the others get their defaults."""
     values: dict[str, Any] = {name: bindparam(name) for name in names}
     return compiled(insert(Todo).values(**values).returning(*RESULT, Todo.id))
+
+
+@cache
+def _insert_once(names: tuple[str, ...]) -> str:
+    """Return the INSERT of a todo and of its idempotency key: of neither if the key exists.
+
+    Of two such statements with the same key, the second waits for the first to end:
+    https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED
+    """
+    expired = (
+        select(IdempotencyKey.key)
+        .where(IdempotencyKey.created_at < func.now() - KEY_LIFETIME)
+        .limit(literal_column("10", Integer))
+        .with_for_update(skip_locked=True)
+    )
+    clean_up = delete(IdempotencyKey).where(IdempotencyKey.key.in_(expired)).cte("clean_up")
+    key = (
+        insert(IdempotencyKey)
+        .values(
+            key=bindparam("key"),
+            fingerprint=bindparam("fingerprint"),
+            todo_id=func.nextval(literal_column("pg_get_serial_sequence('todos', 'id')")),
+        )
+        .on_conflict_do_nothing()
+        .returning(IdempotencyKey.todo_id)
+        .cte("key")
+    )
+    values = select(key.c.todo_id, *(bindparam(name, type_=TYPES[name]) for name in names))
+    todo = insert(Todo).from_select(["id", *names], values).returning(*RESULT, Todo.id)
+    return compiled(todo.add_cte(clean_up))
 
 
 @cache
@@ -96,10 +138,45 @@ class TodoChanged(Exception):
         super().__init__(f"Todo {todo_id} has changed since")
 
 
+class IdempotencyKeyReused(Exception):
+    """The idempotency key belongs to a request with other fields."""
+
+    def __init__(self) -> None:
+        super().__init__("The Idempotency-Key was used with another body")
+
+
 def create_todo(fields: Mapping[str, object]) -> StoredTodo:
     """Create a todo with the given fields; the others get their defaults."""
     (*row, todo_id), _ = execute(_insert(tuple(sorted(fields))), fields)
     return _stored(todo_id, row)
+
+
+def create_todo_once(fields: Mapping[str, object], key: str) -> tuple[StoredTodo, bool]:
+    """Create a todo, unless a todo was created with the same idempotency key.
+
+    Returns:
+        the todo as it is now; whether it existed already.
+
+    Raises:
+        IdempotencyKeyReused: that todo was created with other fields.
+        TodoNotFound: that todo has been deleted since.
+    """
+    content = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+    fingerprint = blake2b(content, digest_size=16).hexdigest()
+    parameters = {**fields, "key": key, "fingerprint": fingerprint}
+    row, _ = execute(_insert_once(tuple(sorted(fields))), parameters)
+    if row is not None:
+        *stored, todo_id = row
+        return _stored(todo_id, stored), False
+    row, _ = execute(SELECT_BY_KEY, {"key": key})
+    if row is None:  # the key has just expired
+        return create_todo_once(fields, key)
+    first_fingerprint, todo_id, existing_id, *stored = row
+    if first_fingerprint.decode() != fingerprint:
+        raise IdempotencyKeyReused
+    if existing_id is None:
+        raise TodoNotFound(todo_id)
+    return _stored(todo_id, stored), True
 
 
 def get_todo(todo_id: int) -> StoredTodo:

@@ -1,6 +1,6 @@
 """Conditional requests: RFC 9110, section 13."""
 
-from flask import Response, request
+from flask import Response, abort, request
 
 
 def not_modified_or(response: Response, cache_control: str = "no-cache") -> Response:
@@ -25,3 +25,14 @@ def expected_versions() -> list[str] | None:
         return None
     # Werkzeug parses the empty ETag as None.
     return [tag for tag in tags.as_set() if tag]
+
+
+def refuse_preconditions() -> None:
+    """Refuse a request that expects a version, where the resource has none.
+
+    Raises:
+        BadRequest: the request has `If-Match` or `If-None-Match`.
+    """
+    for name in ("If-Match", "If-None-Match"):
+        if name in request.headers:
+            abort(400, f"{name} is not supported for bulk changes: a set of todos has no version")

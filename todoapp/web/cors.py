@@ -3,7 +3,15 @@
 from flask import Flask, Response, request
 from flask_cors import cross_origin
 
-EXPOSED_HEADERS = ["ETag", "Link", "Location", "Retry-After", "X-Request-ID", "X-Total-Count"]
+EXPOSED_HEADERS = [
+    "ETag",
+    "Idempotent-Replayed",
+    "Link",
+    "Location",
+    "Retry-After",
+    "X-Request-ID",
+    "X-Total-Count",
+]
 """Response headers that scripts of allowed origins may read."""
 
 

@@ -36,11 +36,19 @@ FAILURES: dict[int, tuple[str, str]] = {
     404: ("There is no such todo", "Todo 999 not found"),
     405: ("The path does not support the method", "Method not allowed"),
     408: ("The request did not arrive within `REQUEST_TIMEOUT`", "Request timeout"),
+    409: (
+        "`updated_at` is the last time of the year 9999",
+        "A todo cannot be changed after the year 9999",
+    ),
     412: ("`If-Match`: the todo has changed since", "Todo 1 has changed since"),
     413: ("The body is too large", "The body must not exceed 64 KiB"),
     414: ("The request line is too long", "Request uri too long"),
     415: ("The `Content-Type` is not JSON", "The Content-Type must be application/json"),
     417: ("`Expect` is not `100-continue`", "Expectation failed"),
+    422: (
+        "The `Idempotency-Key` was used with another body",
+        "The Idempotency-Key was used with another body",
+    ),
     431: ("The header is too large", "Request header fields too large"),
     500: ("Unexpected error", "Internal server error"),
     501: ("`Transfer-Encoding` is not `chunked`", "Transfer-Encoding must be chunked"),
@@ -56,6 +64,7 @@ FAILURE_HEADERS = {405: ("Allow",), 500: ("X-Request-ID",), 503: ("Retry-After",
 HEADERS = {
     "Allow": ("string", "Methods that the path supports"),
     "ETag": ("string", "Changes whenever the response does"),
+    "Idempotent-Replayed": ("string", "`true`: the todo was created by an earlier request"),
     "Link": ("string", '`<URL>; rel="next"`: the next page, if there is one'),
     "Location": ("string", "The path of the todo"),
     "Retry-After": ("integer", "Seconds after which to retry"),
@@ -94,22 +103,32 @@ def headers(*names: str) -> dict[str, Any]:
     }
 
 
-IF_MATCH = {"If-Match": "Only if the todo still has this `ETag`, else 412"}
-IF_NONE_MATCH = {"If-None-Match": "Only if the `ETag` has changed, else 304"}
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]*$"},
+    "description": "The same key creates no second todo",
+}
+IF_MATCH = {
+    "name": "If-Match",
+    "schema": {"type": "string"},
+    "description": "Only if the todo still has this `ETag`, else 412",
+}
+IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "schema": {"type": "string"},
+    "description": "Only if the `ETag` has changed, else 304",
+}
 
 
-def reads_headers(described: dict[str, str]) -> Callable[[View], View]:
-    """Describe request headers that a view reads.
+def reads_header(described: dict[str, Any]) -> Callable[[View], View]:
+    """Describe a request header that a view reads.
 
     `Blueprint.doc(parameters=…)` would replace the parameters from `Blueprint.arguments`.
     """
 
     def describe(view: View) -> View:
         arguments = view._apidoc.setdefault("arguments", {})  # type: ignore[attr-defined]
-        arguments.setdefault("parameters", []).extend(
-            {"name": name, "in": "header", "schema": {"type": "string"}, "description": text}
-            for name, text in described.items()
-        )
+        arguments.setdefault("parameters", []).append({"in": "header", **described})
         return view
 
     return describe
