@@ -136,6 +136,23 @@ def test_an_unexpected_database_error_is_a_500_without_details(
     assert "my secret" not in caplog.text
 
 
+@pytest.mark.parametrize("sqlstate", ["22007", "22P02", "22001", "22021", "22003"])
+def test_the_message_of_a_data_exception_is_not_logged(
+    client: FlaskClient,
+    fail_inserts: Callable[[str], None],
+    caplog: pytest.LogCaptureFixture,
+    sqlstate: str,
+) -> None:
+    fail_inserts(sqlstate)
+
+    response = client.post("/api/todos", json={"description": "my secret"})
+
+    assert response.status_code == 500
+    assert sqlstate in caplog.text
+    assert "my secret" not in caplog.text
+    assert "refused" not in caplog.text
+
+
 def test_an_unhandled_exception_is_a_500_and_its_traceback_is_logged(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -260,6 +260,11 @@ def test_a_malformed_cursor_is_rejected(client: FlaskClient, cursor: str) -> Non
         ("created_at", ["2025-12-28T10:00:00.123456Z", None]),
         ("created_at", ["2025-12-28", 1]),
         ("created_at", ["2025-W01-1", 1]),
+        ("created_at", ["\uff12\uff10\uff12\uff16-11-26T10:00:00.123456Z", 1]),
+        ("updated_at", ["2026-11- 5T10:00:00.123456Z", 1]),
+        ("updated_at", ["2026-02-30T10:00:00.123456Z", 1]),
+        ("created_at", ["0000-01-01T00:00:00.000000Z", 1]),
+        ("created_at", ["2026-11-26T10:00:00.123456Z\n", 1]),
         ("created_at", ["2025-12-28T10:00:00.123456+16:00", 1]),
         ("updated_at", [7, 1]),
         ("description", ["a\0b", 1]),
@@ -818,7 +823,7 @@ def test_a_bulk_change_leaves_alone_what_was_changed_later(
     "time",
     [
         *("", "yesterday", "2025-12-28", "2025-12-28T10:00:00", "1766916000"),
-        *("2025-12-28T10:00:00+01:00", "2025-02-30T10:00:00Z", "9999-12-31T23:59:59-01:00"),
+        *("2025-12-28T10:00:00+01:00", "2025-02-30T10:00:00Z", "0000-12-31T23:59:59Z"),
         "\uff12\uff10\uff12\uff15-12-28T10:00:00Z",
     ],
 )
@@ -853,3 +858,19 @@ def test_a_bulk_change_with_a_precondition_is_refused(
     assert response.status_code == 400
     assert response.get_json()["detail"].startswith(f"{header} is not supported for bulk changes")
     assert client.get("/api/todos").get_json() == todos
+
+
+@pytest.mark.parametrize(
+    ("time", "deleted"),
+    [
+        ("0001-01-01T00:00:00+23:59", 0),
+        ("9999-12-31T23:59:59-23:59", 8),
+        ("2025-12-29T09:59:00.000005+23:59", 8),
+    ],
+)
+def test_updated_before_may_have_any_offset_from_utc(
+    client: FlaskClient, todos: list[Any], time: str, deleted: int
+) -> None:
+    query = {"status": "incomplete", "updated_before": time}
+
+    assert client.delete("/api/todos", query_string=query).get_json() == {"deleted": deleted}

@@ -221,8 +221,25 @@ def test_the_id_of_a_deleted_todo_is_never_reused(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-@pytest.mark.parametrize("description", ["", " ", "   ", "\t\n", "\u3000", " " * 600])
-def test_an_empty_description_is_rejected(
+@pytest.mark.parametrize(
+    "description",
+    [
+        *(
+            "",
+            " ",
+            "   ",
+            "\t\n",
+            "\u3000",
+            " " * 600,
+            "\u200b",
+            "\u2800",
+            "\u3164",
+            "\u00ad \ufeff",
+        ),
+        *("\u2060\u200d", "\ufe0f", "\u202e", "\u115f\u1160\uffa0", "\U000e0020", "\u180e\x1c\x85"),
+    ],
+)
+def test_an_empty_or_invisible_description_is_rejected(
     client: FlaskClient, method: str, description: str
 ) -> None:
     todo = create_todo(client)

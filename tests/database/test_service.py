@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+import psycopg2.errors
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from sqlalchemy import QueuePool, text
 
 from tests.support.waiting import wait_until
@@ -46,6 +48,42 @@ def test_a_new_todo_is_incomplete_and_has_equal_timestamps() -> None:
 
     assert (todo["id"], todo["description"], todo["completed"]) == (1, "Buy groceries", False)
     assert todo["created_at"] == todo["updated_at"]
+
+
+def test_a_todo_from_the_end_of_the_year_9999_is_not_changed(
+    client: FlaskClient, sql: Callable[..., list[tuple]]
+) -> None:
+    last = "9999-12-31T23:59:59.999999Z"
+    sql(f"INSERT INTO todos (description, updated_at) VALUES ('x', '{last}')")
+    todo = client.get("/api/todos/1").get_json()
+    assert todo["updated_at"] == last
+
+    for path in ("/api/todos/1", "/api/todos?status=incomplete"):
+        response = client.patch(path, json={"completed": True})
+        assert response.status_code == 409
+        assert response.get_json() == {"detail": "A todo cannot be changed after the year 9999"}
+    assert client.get("/api/todos").get_json() == [todo]
+    assert client.delete("/api/todos/1").status_code == 204
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        "'infinity', 'infinity'",
+        "'-infinity', now()",
+        "now(), 'infinity'",
+        "now(), now() - interval '1 microsecond'",
+        "'0001-01-01 00:00:00Z'::timestamptz - interval '1 microsecond', now()",
+        "now(), '9999-12-31 23:59:59-01:00'",
+        "now(), '10000-01-01 00:00:00Z'",
+        "'0044-03-15 BC', now()",
+    ],
+)
+def test_the_table_refuses_times_that_rfc_3339_cannot_express(
+    sql: Callable[..., list[tuple]], times: str
+) -> None:
+    with pytest.raises(psycopg2.errors.CheckViolation):
+        sql(f"INSERT INTO todos (description, created_at, updated_at) VALUES ('x', {times})")
 
 
 def test_ids_are_never_reused() -> None:

@@ -62,8 +62,11 @@ def kind(error: psycopg2.Error | PoolTimeoutError) -> str:
 def reason(error: BaseException | None) -> str:
     """Return in one line why the database, or the connection pool, refused.
 
-    That is PostgreSQL's primary message. Its DETAIL may quote user data, and is left out.
+    That is PostgreSQL's primary message. Its DETAIL may quote user data, and is left out. So is the
+    message of a data exception, SQLSTATE class 22: `invalid input syntax …: "…"`.
     """
+    if isinstance(error, psycopg2.DataError):
+        return kind(error).replace("_", " ")
     # Without a connection, psycopg2 has a message but no diagnostics.
     diagnostics = getattr(error, "diag", None)
     return " ".join((getattr(diagnostics, "message_primary", None) or str(error)).split())

@@ -31,7 +31,7 @@ from .queries import (
     is_invisible,
 )
 
-VISIBLE = f"[^{INVISIBLE}]"
+VISIBLE = rf"[^\u0000{INVISIBLE}]"
 """A visible character, as a regular expression of ECMAScript, which JSON Schema uses."""
 
 
@@ -165,12 +165,16 @@ class Timestamp(fields.Field[datetime]):
     }
 
     def _deserialize(self, value: Any, attr: str | None, *args: Any, **kwargs: Any) -> datetime:
+        if not RFC_3339.fullmatch(value):
+            raise self.make_error("invalid", name=attr)
         try:
-            if RFC_3339.fullmatch(value):
-                return datetime.fromisoformat(value.upper()).astimezone(UTC)
-        except (ValueError, OverflowError):  # 31 February, or a year after 9999 in UTC
-            pass
-        raise self.make_error("invalid", name=attr)
+            time = datetime.fromisoformat(value.upper())
+        except ValueError as error:  # 31 February
+            raise self.make_error("invalid", name=attr) from error
+        try:
+            return time.astimezone(UTC)
+        except OverflowError:  # the year 0 or 10000 in UTC
+            return (datetime.min if time.year == 1 else datetime.max).replace(tzinfo=UTC)
 
 
 class BulkSelectionSchema(SelectionSchema):

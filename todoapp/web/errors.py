@@ -72,11 +72,9 @@ def handle_database_error(error: psycopg2.Error) -> Response:
     _record(error)
     detail = temporary(error)
     if detail is None:
-        # Without the exception's own text: PostgreSQL's DETAIL may quote user data. So may the
-        # message of a data exception, which is class 22.
+        # Without the exception's own text: PostgreSQL's DETAIL may quote user data.
         where = "".join(traceback.format_tb(error.__traceback__))
-        message = kind(error) if (error.pgcode or "").startswith("22") else reason(error)
-        current_app.logger.error("Database: %s %s\n%s", error.pgcode, message, where)
+        current_app.logger.error("Database: %s %s\n%s", error.pgcode, reason(error), where)
         return handle_http_exception(InternalServerError())
     if isinstance(error, ChangeUncertain):
         current_app.logger.warning("Database: a connection was lost: %s", reason(error))
