@@ -187,6 +187,51 @@ def test_a_query_string_that_is_not_utf_8_is_rejected(client: FlaskClient) -> No
     assert response.get_json() == {"detail": "The query string is not UTF-8"}
 
 
+@pytest.mark.parametrize(
+    ("method", "parameter"),
+    [
+        *(
+            ("GET", f"{name}={value}")
+            for name, value in {
+                "status": "completed",
+                "search": "x",
+                "sort_by": "id",
+                "order": "asc",
+                "limit": "1",
+                "offset": "1",
+                "cursor": "x",
+                "count": "true",
+            }.items()
+        ),
+        *(
+            (method, f"{name}={value}")
+            for method in ("PATCH", "DELETE")
+            for name, value in {
+                "status": "completed",
+                "search": "x",
+                "updated_before": "2025-12-28T10:00:00Z",
+            }.items()
+        ),
+    ],
+)
+def test_a_repeated_parameter_is_rejected(
+    client: FlaskClient, todos: list[Any], method: str, parameter: str
+) -> None:
+    name = parameter.partition("=")[0]
+    query = f"status=incomplete&{parameter}&{parameter}" if name != "status" else ""
+    query = query or f"{parameter}&status=incomplete"
+
+    response = client.open(f"/api/todos?{query}", method=method, json={"completed": True})
+
+    assert response.status_code == 400
+    assert response.get_json()["errors"] == {name: [f"{name} must not be repeated"]}
+    assert client.get("/api/todos").get_json() == todos
+
+
+def test_an_unknown_parameter_may_be_repeated(client: FlaskClient) -> None:
+    assert client.get("/api/todos?x=1&x=2").get_json() == []
+
+
 def test_offset_skips_the_first_todos(client: FlaskClient, todos: list[Any]) -> None:
     assert client.get("/api/todos?offset=10").get_json() == todos[10:]
     assert client.get("/api/todos?offset=2&limit=3").get_json() == todos[2:5]

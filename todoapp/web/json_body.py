@@ -68,11 +68,20 @@ class JSONBodyParser(FlaskParser):
 
         Raises:
             BadRequest: the query string has raw bytes that are not UTF-8.
+            ValidationError: a parameter of `schema` is repeated. Which of its values is meant?
         """
         try:
-            return super().load_querystring(req, schema)
+            arguments = req.args
         except UnicodeDecodeError as error:
             raise BadRequest("The query string is not UTF-8") from error
+        repeated = {
+            name: [f"{name} must not be repeated"]
+            for name in schema.fields
+            if len(arguments.getlist(name)) > 1
+        }
+        if repeated:
+            raise ValidationError({"query": repeated})
+        return super().load_querystring(req, schema)
 
     def handle_error(self, error: ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise `error` unchanged: `web/errors.py` handles it."""
