@@ -5,12 +5,14 @@ import time
 from logging.config import fileConfig
 
 from alembic import context
+from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from flask import current_app
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from todoapp.database.errors import reason
+from todoapp.database.readiness import FOREIGN_REVISION, display_name, wrong_encoding
 from todoapp.extensions import db
 
 RETRY_SECONDS = 0.5
@@ -35,9 +37,30 @@ def acquire_lock(connection: Connection) -> None:
     connection.commit()
 
 
+def check_database(connection: Connection) -> None:
+    """Check that the database can hold todos, and is at a revision that exists.
+
+    Raises:
+        CommandError: the encoding is not UTF-8, or the revision is unknown.
+    """
+    name = display_name(db.engine.url)
+    encoding = connection.scalar(text("SHOW server_encoding"))
+    if encoding != "UTF8":
+        raise CommandError(f"Nothing was changed. The database {name} {wrong_encoding(encoding)}")
+    revisions = set(MigrationContext.configure(connection).get_current_heads())
+    unknown = revisions - {script.revision for script in context.script.walk_revisions()}
+    if unknown:
+        raise CommandError(
+            f"Nothing was changed. The database {name} is at revision {', '.join(unknown)}, which "
+            f"this code does not have. {FOREIGN_REVISION}"
+        )
+    connection.commit()
+
+
 def migrate(connection: Connection) -> None:
     """Acquire the migration lock and run the migrations, each in its own transaction."""
     acquire_lock(connection)
+    check_database(connection)
     context.configure(
         connection=connection,
         target_metadata=db.metadata,
@@ -65,7 +88,8 @@ def run_migrations() -> None:
                 connection.invalidate()
     except DBAPIError as error:
         raise CommandError(
-            f"The migration was not applied. The database says: {reason(error.orig)}"
+            f"Database {display_name(db.engine.url)}. The migration was not applied. "
+            f"The database says: {reason(error.orig)}"
         ) from error
 
 

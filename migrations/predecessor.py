@@ -33,6 +33,11 @@ def check_table(connection: Connection) -> None:
     differences = sorted(
         name for name in COLUMNS.keys() | found.keys() if COLUMNS.get(name) != found.get(name)
     )
+    details = "".join(
+        f" {name}: found {_declaration(found.get(name))},"
+        f" expected {_declaration(COLUMNS.get(name))}."
+        for name in differences
+    )
     if inspector.get_pk_constraint("todos")["constrained_columns"] != ["id"]:
         differences.append("its primary key")
     serial = text("SELECT pg_get_serial_sequence('todos', 'id')")
@@ -47,8 +52,15 @@ def check_table(connection: Connection) -> None:
     if differences:
         raise CommandError(
             "Nothing was changed. The existing table todos is not the predecessor's: "
-            f"it differs in {', '.join(differences)}. Rename it, or use another database."
+            f"it differs in {', '.join(differences)}.{details} Rename it, or use another database."
         )
+
+
+def _declaration(column: tuple[str, bool, str | None] | None) -> str:
+    if column is None:
+        return "no such column"
+    kind, nullable, default = column
+    return f"{kind}{'' if nullable else ' NOT NULL'}{f' DEFAULT {default}' if default else ''}"
 
 
 def _normalize_default(default: str | None) -> str | None:

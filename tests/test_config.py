@@ -59,6 +59,52 @@ def test_several_hosts_are_accepted(netloc: str, hosts: str, ports: str) -> None
     }
 
 
+def test_a_unix_socket_directory_can_be_the_host_of_the_url() -> None:
+    url = read(DATABASE_URL="postgresql://ann@%2Fvar%2Frun%2Fpostgresql/todos").database_url
+
+    assert (url.username, url.database) == ("ann", "todos")
+    assert dict(url.query) == {"host": "/var/run/postgresql"}
+
+
+@pytest.mark.parametrize("query", ["ssl=true", "ssl=true&application_name=x"])
+def test_the_ssl_option_of_other_drivers_requires_ssl(query: str) -> None:
+    assert read(DATABASE_URL=f"{URL}?{query}").database_url.query["sslmode"] == "require"
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (f"'{URL}'", "it is in quotes"),
+        (f'"{URL}"', "it is in quotes"),
+        (f"{URL}'", "it is in quotes"),
+        (f"DATABASE_URL={URL}", "it begins with its own name"),
+        (f"export DATABASE_URL={URL}", "it begins with its own name"),
+        (f"psql {URL}", "it begins with the command psql"),
+        (f"psql '{URL}'", "it is in quotes"),
+        ("jdbc:postgresql://db/todos?user=ann&password=s3cret", "it is an address for JDBC"),
+        ("postgresql:", "it lacks //"),
+        ("postgresql://", "it lacks //"),
+        ("postgresql:ann:s3cret@db/todos", "it lacks //"),
+        ("postgresql:/ann:s3cret@db/todos", "it lacks //"),
+        ("postgresql://ann:s3cret@db:54a32/todos", "each host needs a name, and a port"),
+        ("postgresql://ann:s3cret@db:99999/todos", "each host needs a name, and a port"),
+        ("postgresql://ann:s3cret#@db/todos", "it contains a #"),
+        ("postgresql://ann:s3cret/x@db/todos", "it contains a / before the @"),
+        ("postgresql://ann:s3cret?x@db/todos", "it contains a ? before the @"),
+        ("postgresql://ann:s3cret@x@db/todos", "it contains more than one @"),
+        ("postgresql://ann:s3cret x@db/todos", "it contains white space"),
+        ("postgresql://ann:s3cret%@db/todos", "it contains a % without"),
+        ("postgresql://ann:s3cret%zz@db/todos", "it contains a % without"),
+    ],
+)
+def test_the_message_for_a_malformed_url_says_what_is_wrong(value: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read(DATABASE_URL=value)
+
+    assert str(error.value).startswith(f"DATABASE_URL is malformed: {problem}")
+    assert "s3cret" not in str(error.value)
+
+
 def test_whitespace_around_the_url_is_stripped() -> None:
     assert read(DATABASE_URL=f" {URL}\n") == read()
 

@@ -117,6 +117,23 @@ def load_config() -> Config:
         sys.exit(f"Configuration error: {error}")
 
 
+# What a DATABASE_URL looks like in which something is wrong, and what that is. The first applies.
+MALFORMED = (
+    (r"^['\"]|['\"]$", "it is in quotes; remove them"),
+    (r"^(export )?DATABASE_URL=", "it begins with its own name; expected only the address"),
+    (r"^psql ", "it begins with the command psql; expected only the address"),
+    (r"^jdbc:", "it is an address for JDBC; expected postgresql://user:password@host/name"),
+    (r"^postgres[^/]*:(//)?$|^postgres\w*:(?!//)", "it lacks // or what follows"),
+    (r"\s", "it contains white space; in a password, a space is written as %20"),
+    (r"#", "it contains a #; in a password, that is written as %23"),
+    # libpq would take a part of the password for the host.
+    (r"@.*@", "it contains more than one @; in a password, that is written as %40"),
+    (r"//[^/?@]+/[^?]*@", "it contains a / before the @; in a password, that is written as %2F"),
+    (r"//[^/?@]+\?.*@", "it contains a ? before the @; in a password, that is written as %3F"),
+    (r"%(?![0-9A-Fa-f]{2})", "it contains a % without two hexadecimal digits; a % itself is %25"),
+)
+
+
 def _database_url(environ: Mapping[str, str]) -> URL:
     """Return `DATABASE_URL` as a URL for psycopg2, whichever driver it was written for.
 
@@ -128,33 +145,22 @@ def _database_url(environ: Mapping[str, str]) -> URL:
     value = environ.get("DATABASE_URL", "").strip()
     if not value:
         raise ConfigError("DATABASE_URL is not set; expected postgresql://user:password@host/name")
-    malformed = ConfigError(
-        "DATABASE_URL is malformed; expected postgresql://user:password@host:port/name, "
-        "with the special characters of the password percent-encoded"
-    )
+    for pattern, problem in MALFORMED:
+        if re.search(pattern, value):
+            raise ConfigError(f"DATABASE_URL is malformed: {problem}")
     scheme, _, rest = value.partition("://")
-    # With an unencoded @ in the password, libpq would take a part of the password for the host.
-    if rest.count("@") > 1 or not rest or not value.isprintable():
-        raise malformed
-    if scheme.partition("+")[0] not in ("postgres", "postgresql"):
+    if rest and scheme.partition("+")[0] not in ("postgres", "postgresql"):
         raise ConfigError(f"DATABASE_URL is not for PostgreSQL but for {scheme!r}")
-    try:
-        # asyncpg's name for sslmode is ssl; the values are the same.
-        options = parse_dsn("postgresql://" + re.sub(r"([?&])ssl=(?!.*@)", r"\1sslmode=", rest))
-    except psycopg2.ProgrammingError as error:
-        unknown = re.search(r'invalid URI query parameter: "(\w+)"', str(error))
-        raise (
-            ConfigError(f"DATABASE_URL has an option that libpq does not know: {unknown[1]!r}")
-            if unknown
-            else malformed
-        ) from None
+    options = _parse(rest)
     if "dbname" not in options:
         raise ConfigError("DATABASE_URL names no database; expected …@host:port/name")
     if options.get("sslmode", "prefer") not in SSL_MODES:
         raise ConfigError(f"DATABASE_URL has an sslmode that is none of {', '.join(SSL_MODES)}")
     ports = _ports(options)
-    if not ports or not all(text.isprintable() for text in options.values()):
-        raise malformed
+    if not ports:
+        raise ConfigError(
+            "DATABASE_URL is malformed: each host needs a name, and a port from 1 to 65535 if any"
+        )
     if len(ports) > 1:
         options["port"] = ",".join(ports)
     host, port = options.get("host", ""), options.get("port")
@@ -168,6 +174,30 @@ def _database_url(environ: Mapping[str, str]) -> URL:
         database=options.pop("dbname"),
         query=options,
     )
+
+
+def _parse(address: str) -> dict[str, str]:
+    """Return the options of libpq in an address, which is a DATABASE_URL without its scheme."""
+    malformed = ConfigError(
+        "DATABASE_URL is malformed; expected postgresql://user:password@host:port/name, "
+        "with the special characters of the password percent-encoded"
+    )
+    if not address or not address.isprintable():
+        raise malformed
+    # asyncpg's name for sslmode is ssl, with the same values. libpq itself knows ssl=true.
+    address = re.sub(r"([?&])ssl=(?!true\b)(?!.*@)", r"\1sslmode=", address)
+    try:
+        options = parse_dsn(f"postgresql://{address}")
+    except psycopg2.ProgrammingError as error:
+        unknown = re.search(r'invalid URI query parameter: "(\w+)"', str(error))
+        raise (
+            ConfigError(f"DATABASE_URL has an option that libpq does not know: {unknown[1]!r}")
+            if unknown
+            else malformed
+        ) from None
+    if not all(text.isprintable() for text in options.values()):
+        raise malformed
+    return options
 
 
 def _ports(options: Mapping[str, str]) -> list[str]:

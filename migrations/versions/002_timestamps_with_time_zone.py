@@ -5,6 +5,9 @@ preserves every timestamp, and PostgreSQL 12 and later does not rewrite the tabl
 https://www.postgresql.org/docs/release/12.0/
 """
 
+import logging
+
+import sqlalchemy as sa
 from alembic import op
 
 from migrations import predecessor
@@ -12,9 +15,18 @@ from migrations import predecessor
 revision = "002"
 down_revision = "001"
 
+logger = logging.getLogger("alembic.runtime.migration")
+
 
 def upgrade() -> None:
     predecessor.check_table(op.get_bind())
+    hours = op.get_bind().scalar(sa.text("SELECT extract(timezone FROM now()) / 3600"))
+    if hours:
+        logger.warning(
+            "The time zone of the database is %+.2f hours from UTC. All timestamps are taken as "
+            "UTC, also those of todos that were inserted by plain SQL: see docs/deployment.md.",
+            hours,
+        )
     op.execute("SET LOCAL TIME ZONE 'UTC'")
     op.execute(
         "ALTER TABLE todos"

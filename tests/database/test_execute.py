@@ -6,6 +6,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -267,3 +268,55 @@ def test_connections_have_an_application_name(
     show: Callable[..., list[object]],
 ) -> None:
     assert show("application_name") == ["todoapp"]
+
+
+SETTINGS = {
+    "default_transaction_isolation": "serializable",
+    "standard_conforming_strings": "off",
+    "TimeZone": "Asia/Kathmandu",
+    "DateStyle": "German, DMY",
+    "IntervalStyle": "iso_8601",
+    "bytea_output": "escape",
+    "client_encoding": "LATIN1",
+    "lc_messages": "C",
+    "transform_null_equals": "on",
+    "default_transaction_deferrable": "on",
+    "extra_float_digits": "-15",
+    "quote_all_identifiers": "on",
+    "array_nulls": "off",
+    "backslash_quote": "off",
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_the_service_does_not_depend_on_the_settings_of_the_database(
+    make_app: Callable[..., Flask], postgres: Postgres, database: str, setting: str
+) -> None:
+    name = make_url(database).database
+    postgres.execute(f"ALTER DATABASE {name} SET {setting} = '{SETTINGS[setting]}'")
+    app = make_app(DATABASE_URL=database)
+    client = app.test_client()
+
+    def change(number: int) -> int:
+        fields = {"completed": number % 2 == 0}
+        return app.test_client().patch("/api/todos/1", json=fields).status_code
+
+    todo = client.post("/api/todos", json={"description": "back\\slash 'é' \u20ac"}).get_json()
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(change, range(40))) == {200}
+    tag = client.get("/api/todos/1").headers["ETag"]
+    changed = client.patch("/api/todos/1", json={"completed": True}, headers={"If-Match": tag})
+    assert changed.status_code == 200
+    for query in ("search=back\\", "sort_by=updated_at", "sort_by=description&count=true"):
+        assert client.get(f"/api/todos?limit=1&{query}").get_json() == [changed.get_json()]
+    again = [
+        client.post("/api/todos", json={"description": "x"}, headers={"Idempotency-Key": "\\'"})
+        for _ in range(2)
+    ]
+    assert again[0].data == again[1].data
+    second = client.get("/api/todos?limit=1&sort_by=created_at").headers["Link"].split(">")[0][1:]
+    assert client.get(second).get_json() == [again[0].get_json()]
+    before = changed.get_json()["updated_at"]
+    bulk = f"/api/todos?status=completed&updated_before={before}"
+    assert client.delete(bulk).get_json() == {"deleted": 1}
+    assert todo["created_at"] == changed.get_json()["created_at"]

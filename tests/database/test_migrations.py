@@ -18,6 +18,7 @@ from sqlalchemy import make_url
 from dev.postgres import Postgres
 from tests.support.todos import todo
 from tests.support.waiting import wait_until
+from todoapp.database.readiness import check_database
 from todoapp.extensions import migrate
 
 FLASK = Path(sys.executable).with_name("flask")
@@ -568,3 +569,96 @@ def test_migrations_007_and_008_leave_the_table_writable(database: Database) -> 
         "SELECT description FROM todos"
         " WHERE todo_search_words(description) @@ todo_search_query('cafe')"
     ) == [("Café",)]
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_with_another_encoding_is_not_migrated(
+    postgres: Postgres, encoding: str
+) -> None:
+    name = f"in_{encoding.lower()}"
+    postgres.execute(
+        f"CREATE DATABASE {name} ENCODING {encoding} TEMPLATE template0 LOCALE_PROVIDER libc"
+        " LOCALE 'C'"
+    )
+    database = Database(postgres, postgres.url(name))
+    database.sql(PREDECESSORS_TABLE + ROWS)
+
+    error = database.error_line("upgrade")
+
+    assert "Nothing was changed." in error
+    assert f"/{name} is encoded in {encoding}" in error
+    assert database.revision() is None
+    assert database.columns() == TABLE_001
+    postgres.execute(f"DROP DATABASE {name}")
+
+
+def test_the_version_table_of_another_application_is_named_as_such(database: Database) -> None:
+    database.sql(PREDECESSORS_REVISION.replace("001", "3f2a9c"))
+
+    error = database.error_line("upgrade")
+
+    assert f"/{database.name} is at revision 3f2a9c, which this code does not have." in error
+    assert "another application" in error
+    assert database.columns() == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ("DROP TABLE todos CASCADE", "todos.id is missing, expected INTEGER NOT NULL"),
+        ("ALTER TABLE todos DROP completed CASCADE", "todos.completed is missing, expected BOOL"),
+        (
+            "DROP TABLE todos CASCADE; CREATE TABLE todos (id bigserial, description text)",
+            "todos.id is BIGINT NOT NULL, expected INTEGER NOT NULL;"
+            " todos.description is TEXT, expected VARCHAR(500) NOT NULL; todos.completed is missing",
+        ),
+        (
+            "ALTER TABLE todos ALTER completed DROP NOT NULL",
+            "todos.completed is BOOLEAN, expected BOOLEAN NOT NULL",
+        ),
+        ("DROP TABLE idempotency_keys", "idempotency_keys.key is missing"),
+    ],
+)
+def test_a_table_that_differs_from_its_revision_does_not_start(
+    database: Database, make_app: Callable[..., Flask], change: str, difference: str
+) -> None:
+    database.flask_db("upgrade")
+    database.sql(change)
+
+    with pytest.raises(SystemExit) as error:
+        check_database(make_app(DATABASE_URL=database.environ["DATABASE_URL"]))
+
+    assert difference in str(error.value)
+    assert f"is not that of revision {HEAD}" in str(error.value)
+
+
+def test_an_additional_column_does_not_prevent_the_start(
+    database: Database, make_app: Callable[..., Flask]
+) -> None:
+    database.flask_db("upgrade")
+    database.sql("ALTER TABLE todos ADD note text")
+
+    check_database(make_app(DATABASE_URL=database.environ["DATABASE_URL"]))
+
+
+def test_an_unexpected_column_is_reported_with_what_is_expected(database: Database) -> None:
+    database.sql(PREDECESSORS_TABLE + "ALTER TABLE todos ALTER completed DROP NOT NULL")
+
+    assert (
+        "completed: found BOOLEAN DEFAULT false, expected BOOLEAN NOT NULL DEFAULT false."
+    ) in database.error_line("upgrade")
+
+
+@pytest.mark.parametrize(("time_zone", "hours"), [("Asia/Kathmandu", "+5.75"), ("UTC", None)])
+def test_adopting_a_database_with_another_time_zone_prints_the_difference(
+    database: Database, time_zone: str, hours: str | None
+) -> None:
+    database.sql(
+        f"ALTER DATABASE {database.name} SET timezone = '{time_zone}';" + PREDECESSORS_TABLE + ROWS
+    )
+
+    _, stderr = database.start("upgrade").communicate(timeout=60)
+
+    lines = [line for line in stderr.splitlines() if "hours from UTC" in line]
+    assert len(lines) == (1 if hours else 0)
+    assert all(f"is {hours} hours from UTC" in line for line in lines)

@@ -19,6 +19,10 @@ from todoapp.observability import request_context
 
 from .circuit_breaker import CircuitBreaker
 
+# A database or a role may have another default, with which a change that waited for another one
+# fails instead of seeing its result.
+ISOLATION = r"-c default_transaction_isolation=read\ committed"
+
 logger = logging.getLogger(__name__)
 
 
@@ -61,8 +65,8 @@ def engine_options(config: Config) -> dict[str, Any]:
             "keepalives_interval": 10,
             "keepalives_count": 3,
             "tcp_user_timeout": 15_000,
-            # The operator's own options come last, so they take precedence.
-            "options": f"{timeouts} {config.database_url.query.get('options', '')}",
+            # The operator's own options take precedence over the timeouts.
+            "options": f"{timeouts} {config.database_url.query.get('options', '')} {ISOLATION}",
         },
     }
 

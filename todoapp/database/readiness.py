@@ -3,12 +3,14 @@
 import sys
 import threading
 import time
+from typing import Any
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
-from sqlalchemy import URL, text
+from sqlalchemy import URL, Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import TypeEngine
 
 from todoapp.extensions import db, migrate
 
@@ -28,7 +30,7 @@ def check_database(app: Flask) -> None:
     one line that names the database, the problem and what to do.
     """
     with app.app_context():
-        name = _display_name(db.engine.url)
+        name = display_name(db.engine.url)
         other_hosts = str(db.engine.url.query.get("host", "")).count(",")
     check = _Check(app)
     check.start()
@@ -39,10 +41,7 @@ def check_database(app: Flask) -> None:
             "Check DATABASE_URL, and that PostgreSQL is running and accepts this connection."
         )
     if check.encoding != "UTF8":
-        sys.exit(
-            f"Cannot start: the database {name} is encoded in {check.encoding}, which lacks many "
-            "characters. Create a database with ENCODING 'UTF8'."
-        )
+        sys.exit(f"Cannot start: the database {name} {wrong_encoding(check.encoding)}")
     migrations = ScriptDirectory(migrate.directory)
     expected = set(migrations.get_heads())
     if check.revisions != expected:
@@ -51,23 +50,66 @@ def check_database(app: Flask) -> None:
         sys.exit(
             f"Cannot start: the schema of the database {name} is at revision "
             f"{', '.join(check.revisions) or 'none'}, the code at {', '.join(expected)}. "
-            + ("Deploy the code that has this revision." if newer else "Run `flask db upgrade`.")
+            + (FOREIGN_REVISION if newer else "Run `flask db upgrade`.")
+        )
+    if check.differences:
+        sys.exit(
+            f"Cannot start: the schema of the database {name} is not that of revision "
+            f"{', '.join(expected)}: {'; '.join(check.differences)}. Use another database."
         )
 
 
-def _display_name(url: URL) -> str:
+FOREIGN_REVISION = (
+    "Deploy the code that has this revision, or use another database if the table alembic_version "
+    "is that of another application."
+)
+
+
+def wrong_encoding(encoding: str | None) -> str:
+    """Return what is wrong with an encoding other than UTF8, and what to do."""
+    return (
+        f"is encoded in {encoding}, which lacks many characters. "
+        "Create a database with ENCODING 'UTF8'."
+    )
+
+
+def schema_differences(connection: Connection) -> list[str]:
+    """Return the columns of the models that the database lacks, or has with another type."""
+    inspector = inspect(connection)
+    differences = []
+    for table in db.metadata.sorted_tables:
+        columns = inspector.get_columns(table.name) if inspector.has_table(table.name) else []
+        found = {column["name"]: column for column in columns}
+        for column in table.columns:
+            expected = _declaration(connection, column.type, column.nullable)
+            actual = found.get(column.name)
+            declared = actual and _declaration(connection, actual["type"], actual["nullable"])
+            if declared != expected:
+                differences.append(
+                    f"{table.name}.{column.name} is {declared or 'missing'}, expected {expected}"
+                )
+    return differences
+
+
+def _declaration(connection: Connection, kind: TypeEngine[Any], nullable: bool | None) -> str:
+    return kind.compile(connection.dialect) + ("" if nullable else " NOT NULL")
+
+
+def display_name(url: URL) -> str:
+    """Return the host, port and name of a database, for messages: no user, no password."""
     host = url.host or url.query.get("host") or "localhost"
     return f"{host}:{url.port or url.query.get('port') or 5432}/{url.database}"
 
 
 class _Check(threading.Thread):
-    """Reads the encoding and the revisions, in a thread: a host may never respond."""
+    """Reads the encoding and the schema, in a thread: a host may never respond."""
 
     def __init__(self, app: Flask) -> None:
         super().__init__(daemon=True)
         self.app = app
         self.revisions: set[str] | None = None
         self.encoding: str | None = None
+        self.differences: list[str] = []
         self.reason = "no response"
 
     def run(self) -> None:
@@ -77,6 +119,7 @@ class _Check(threading.Thread):
                     with db.engine.connect() as connection:
                         context = MigrationContext.configure(connection)
                         self.encoding = connection.scalar(text("SHOW server_encoding"))
+                        self.differences = schema_differences(connection)
                         self.revisions = set(context.get_current_heads())
                 except DBAPIError as error:
                     self.reason = reason(error.orig)

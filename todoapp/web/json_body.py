@@ -80,7 +80,7 @@ class JSONBodyParser(FlaskParser):
             if len(arguments.getlist(name)) > 1
         }
         if repeated:
-            raise ValidationError({"query": repeated})
+            raise ValidationError(repeated)
         return super().load_querystring(req, schema)
 
     def handle_error(self, error: ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
