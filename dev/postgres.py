@@ -55,6 +55,16 @@ class PostgresError(Exception):
 class Postgres:
     """A server with its data, log and socket in one directory."""
 
+    binaries = BINARIES
+
+    # The builtin locale provider sorts identically on every machine.
+    initdb_options: tuple[str, ...] = (
+        "--encoding=UTF8",
+        "--locale=C",
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+    )
+
     def __init__(self, directory: Path, settings: Mapping[str, str] | None = None) -> None:
         """Configure the server without starting it.
 
@@ -159,16 +169,12 @@ class Postgres:
         # Under a temporary name, because an interrupted initdb must not pass for a complete one.
         unfinished = self.data.with_suffix(".new")
         shutil.rmtree(unfinished, ignore_errors=True)
-        # The builtin locale provider sorts identically on every machine.
         result = self._run(
             "initdb",
             f"--pgdata={unfinished}",
             "--username=postgres",
             "--auth=trust",
-            "--encoding=UTF8",
-            "--locale=C",
-            "--locale-provider=builtin",
-            "--builtin-locale=C.UTF-8",
+            *self.initdb_options,
         )
         if result.returncode:
             reason = " ".join(result.stderr.split())
@@ -184,7 +190,7 @@ class Postgres:
         return self._run("pg_ctl", action, f"--pgdata={self.data}", *arguments)
 
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = (str(BINARIES / program), *arguments)
+        command = (str(self.binaries / program), *arguments)
         return subprocess.run(
             (*AS_NOBODY, *command) if os.geteuid() == 0 else command,
             # Settings of another PostgreSQL (PGPORT, PGDATA) must not apply.

@@ -31,6 +31,7 @@ def test_a_repeated_request_returns_the_todo_that_the_first_one_created(
     assert second.headers["Location"] == first.headers["Location"]
     assert second.headers["ETag"] == first.headers["ETag"]
     assert client.get("/api/todos").get_json() == [first.get_json()]
+    assert create_todo(client)["id"] == first.get_json()["id"] + 1
 
 
 def test_a_repeated_request_returns_the_todo_as_it_is_now(client: FlaskClient) -> None:

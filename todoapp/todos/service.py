@@ -18,11 +18,13 @@ from sqlalchemy import (
     Integer,
     Interval,
     Select,
+    String,
     Update,
     any_,
     bindparam,
     cast,
     delete,
+    exists,
     func,
     literal_column,
     select,
@@ -86,13 +88,16 @@ def _insert_once(names: tuple[str, ...]) -> str:
         .with_for_update(skip_locked=True)
     )
     clean_up = delete(IdempotencyKey).where(IdempotencyKey.key.in_(expired)).cte("clean_up")
+    # Where the key is known to exist, no ID is taken from the sequence.
+    is_new = ~exists().where(IdempotencyKey.key == bindparam("key"))
+    claim = select(
+        bindparam("key", type_=String),
+        bindparam("fingerprint", type_=String),
+        func.nextval(literal_column("pg_get_serial_sequence('todos', 'id')")),
+    ).where(is_new)
     key = (
         insert(IdempotencyKey)
-        .values(
-            key=bindparam("key"),
-            fingerprint=bindparam("fingerprint"),
-            todo_id=func.nextval(literal_column("pg_get_serial_sequence('todos', 'id')")),
-        )
+        .from_select(["key", "fingerprint", "todo_id"], claim)
         .on_conflict_do_nothing()
         .returning(IdempotencyKey.todo_id)
         .cte("key")
