@@ -46,15 +46,15 @@ ADVANCE_IDS = (
     " > coalesce(pg_sequence_last_value(pg_get_serial_sequence('todos', 'id')::regclass), 0)"
 )
 
-# RFC 3339, also as PostgreSQL writes it (a space, +02), and a date alone.
+# RFC 3339, also as PostgreSQL writes it (a space, +02); and a date alone.
 TIMESTAMP = (
     "^[0-9]{4}-[0-9]{2}-[0-9]{2}"
     "([Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]+)?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?))?$"
 )
-# Those that RFC 3339 can express also in UTC.
+# The years that RFC 3339 can express, also in UTC.
 YEARS = "'0001-01-01 00:00Z' AND '9999-12-31 23:59:59.999999Z'"
 EXPORTED = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
-# PostgreSQL would round them.
+# PostgreSQL would round them, up to the next year.
 DIGITS_AFTER_MICROSECONDS = "(?<=[.][0-9]{6})[0-9]+"
 
 
@@ -88,10 +88,10 @@ def _conversion(column: Column[Any]) -> str:
     check, _ = _rule(column)
     value, check_value = "todo ->> field", ""
     if isinstance(column.type, DateTime):
-        # Only if it is longer than an exported one: this takes as long as all else together.
+        # Only if it is longer than an exported one: a regular expression takes long.
         truncated = f"regexp_replace({value}, '{DIGITS_AFTER_MICROSECONDS}', '')"
         value = f"CASE WHEN char_length({value}) > 27 THEN {truncated} ELSE {value} END"
-        # An exported timestamp is recognised without a regular expression.
+        # An exported timestamp is recognised without one.
         check_value = f"""
                 IF NEW.{column.name} NOT BETWEEN {YEARS}
                     OR todo ->> field <> to_char(NEW.{column.name} AT TIME ZONE 'UTC', '{EXPORTED}')
@@ -271,7 +271,7 @@ def _refused_value(error: psycopg2.Error) -> str:
     match str(error.diag.message_primary):
         case "string" if length == "0":
             found = "an empty string"
-        case "string" if name == "description":
+        case "string" if name in FIELDS and isinstance(FIELDS[name].type, String):
             found = f"a string of {length} characters"
         case kind:
             found = KINDS[kind]
