@@ -244,11 +244,11 @@ def test_completed_is_accepted_as_spreadsheets_and_databases_write_it(
         (b"1,s3cret\xff,,\n", "not UTF-8; in a spreadsheet, save the file as CSV UTF-8"),
         (b"1,s3cret,,28.12.2025 10:00\n", "created_at is a string; expected a timestamp such as"),
         (b"1,s3cret, and more,true,x\n", "5 cells; the header has 4"),
-        (b'1,"s3cret" x,true,\n', "invalid CSV ("),
-        (b'1,"s3cret\n', "invalid CSV ("),
-        (b"1,s3cret\rx,,\n", "invalid CSV ("),
+        (b'1,"s3cret" x,true,\n', "invalid CSV; "),
+        (b'1,"s3cret\n', "invalid CSV; "),
+        (b"1,s3cret\rx,,\n", "invalid CSV; "),
         (b"1,s3cret" + b"x" * 70_000 + b",,\n", "longer than 64 KiB"),
-        (b'1,"s3cret\n' + b"x\n" * 70_000, "invalid CSV ("),
+        (b'1,"s3cret\n' + b"x\n" * 70_000, "invalid CSV; "),
     ],
 )
 def test_an_invalid_row_is_reported_with_its_line_and_nothing_is_imported(
@@ -280,7 +280,7 @@ def test_an_invalid_row_after_many_lines_is_reported_with_its_line(
         (b"id,completed\n1,true\n", "expected the names of the columns, one of them description"),
         (b"description,Description\na,b\n", "two columns are called description"),
         (b'{"description": "Milk"}\n', "expected the names of the columns"),
-        (b'"Milk" and eggs\n', "invalid CSV ("),
+        (b'"Milk" and eggs\n', "invalid CSV; "),
     ],
 )
 def test_a_header_that_names_no_description_is_refused(

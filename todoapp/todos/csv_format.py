@@ -28,6 +28,11 @@ BOOLEANS = {
     **dict.fromkeys(("false", "f", "no", "0"), False),
 }
 
+INVALID_CSV = (
+    "invalid CSV; a quotation mark is missing, text follows one, a carriage return is outside of"
+    " quotation marks, or the file is incomplete"
+)
+
 
 def csv_header() -> bytes:
     """Return the line with the names of the columns."""
@@ -73,8 +78,7 @@ def read_csv(lines: Lines) -> Iterator[bytes]:
         except StopIteration:
             return
         except csv.Error as error:
-            message = "a quotation mark is missing, or the file is incomplete"
-            raise refusal(number, f"invalid CSV ({error}): {message}") from error
+            raise refusal(number, INVALID_CSV) from error
         if not any(map(str.strip, cells)):
             yield b""
         elif header is None:
