@@ -92,9 +92,10 @@ def test_a_closed_pipe_is_a_one_line_error(database: str, sql: Sql) -> None:
     assert error_line(export) == "Error: [Errno 32] Broken pipe"
 
 
-def test_import_refuses_a_truncated_export(database: str, sql: Sql) -> None:
+@pytest.mark.parametrize("format_", ["ndjson", "csv"])
+def test_import_refuses_a_truncated_export(database: str, sql: Sql, format_: str) -> None:
     sql(INSERT_MANY)
-    export = start(database, "export")
+    export = start(database, "export", "--format", format_)
     begin = os.read(export.stdout.fileno(), 1000)
     sql(
         "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity"
@@ -102,7 +103,7 @@ def test_import_refuses_a_truncated_export(database: str, sql: Sql) -> None:
     )
     rest, stderr = export.communicate(timeout=60)
     sql("TRUNCATE todos")
-    import_ = start(database, "import")
+    import_ = start(database, "import", "--format", format_)
     _, refusal = import_.communicate(begin + rest, timeout=60)
 
     assert export.returncode == 1
