@@ -58,10 +58,10 @@ def list_todos(listing: Listing) -> Response:
     Without `limit` the whole list is streamed. With it, `Link` has the URL of the next page, and
     `ETag` the version of this one.
     """
-    if request.method == "HEAD":
-        return _list_response(iter(()), lists.read_batch(listing, 0))
     if listing.limit is not None:
         return _page(listing, lists.read_batch(listing, listing.limit))
+    if request.method == "HEAD":
+        return _list_response(iter(()), lists.read_batch(listing, 0))
     batches = lists.read_batches(listing)
     first = next(batches)
     if first.last is None:

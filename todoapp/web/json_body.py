@@ -68,11 +68,16 @@ class JSONBodyParser(FlaskParser):
 
         Raises:
             BadRequest: the query string has raw bytes that are not UTF-8.
+            ValidationError: a parameter of `schema` is repeated.
         """
         try:
-            return super().load_querystring(req, schema)
+            parameters = req.args
         except UnicodeDecodeError as error:
             raise BadRequest("The query string is not UTF-8") from error
+        repeated = [name for name in schema.fields if len(parameters.getlist(name)) > 1]
+        if repeated:
+            raise ValidationError({name: [f"{name} must not be repeated"] for name in repeated})
+        return super().load_querystring(req, schema)
 
     def handle_error(self, error: ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise `error` unchanged: `web/errors.py` handles it."""
