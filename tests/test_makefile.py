@@ -1,4 +1,4 @@
-"""The Makefile: the Python version it requires, `make format`, and `make test` in the background."""
+"""The Makefile: the version of Python it requires, and what its targets do."""
 
 import shutil
 import subprocess

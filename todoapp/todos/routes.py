@@ -48,7 +48,7 @@ def handle_changed(error: TodoChanged) -> Response:
 
 
 @blueprint.get("")
-@blueprint.doc(**responses(304, 503))
+@blueprint.doc(operationId="listTodos", **responses(304, 503))
 @reads_headers(IF_NONE_MATCH)
 @blueprint.arguments(LISTING, location="query")
 @blueprint.response(200, TodoSchema(many=True), headers=headers("ETag", "Link", "X-Total-Count"))
@@ -70,7 +70,7 @@ def list_todos(listing: Listing) -> Response:
 
 
 @blueprint.post("")
-@blueprint.doc(**responses(415, 503))
+@blueprint.doc(operationId="createTodo", **responses(415, 503))
 @blueprint.arguments(TodoCreateSchema())
 @blueprint.response(201, TodoSchema, headers=headers("Location", "ETag"))
 def create_todo(fields: dict[str, Any]) -> Response:
@@ -82,7 +82,7 @@ def create_todo(fields: dict[str, Any]) -> Response:
 
 
 @blueprint.patch("")
-@blueprint.doc(**responses(415, 503))
+@blueprint.doc(operationId="updateTodos", **responses(415, 503))
 @blueprint.arguments(BulkSelectionSchema(), location="query")
 @blueprint.arguments(BulkUpdateSchema())
 @blueprint.response(200, UpdatedSchema)
@@ -95,7 +95,7 @@ def update_todos(selection: Selection, fields: dict[str, Any]) -> dict[str, int]
 
 
 @blueprint.delete("")
-@blueprint.doc(**responses(503))
+@blueprint.doc(operationId="deleteTodos", **responses(503))
 @blueprint.arguments(BulkSelectionSchema(), location="query")
 @blueprint.response(200, DeletedSchema)
 def delete_todos(selection: Selection) -> dict[str, int]:
@@ -107,7 +107,7 @@ def delete_todos(selection: Selection) -> dict[str, int]:
 
 
 @blueprint.get("/<int(signed=True):todo_id>")
-@blueprint.doc(**responses(304, 404, 503))
+@blueprint.doc(operationId="readTodo", **responses(304, 404, 503))
 @reads_headers(IF_NONE_MATCH)
 @blueprint.response(200, TodoSchema, headers=headers("ETag"))
 def get_todo(todo_id: int) -> Response:
@@ -116,7 +116,7 @@ def get_todo(todo_id: int) -> Response:
 
 
 @blueprint.patch("/<int(signed=True):todo_id>")
-@blueprint.doc(**responses(404, 412, 415, 503))
+@blueprint.doc(operationId="updateTodo", **responses(404, 412, 415, 503))
 @reads_headers(IF_MATCH)
 @blueprint.arguments(TodoUpdateSchema())
 @blueprint.response(200, TodoSchema, headers=headers("ETag"))
@@ -129,7 +129,7 @@ def update_todo(fields: dict[str, Any], todo_id: int) -> Response:
 
 
 @blueprint.delete("/<int(signed=True):todo_id>")
-@blueprint.doc(**responses(404, 412, 503))
+@blueprint.doc(operationId="deleteTodo", **responses(404, 412, 503))
 @reads_headers(IF_MATCH)
 @blueprint.response(204)
 def delete_todo(todo_id: int) -> None:
