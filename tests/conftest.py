@@ -1,6 +1,7 @@
 """Fixtures: PostgreSQL servers, migrated databases, applications and clients."""
 
 import logging
+import signal
 from collections.abc import Callable, Iterator
 from itertools import count
 
@@ -13,6 +14,10 @@ from dev.postgres import Postgres
 from tests.support.web import WebProcess, serving
 from todoapp import create_app
 from todoapp.config import Config
+
+# In the background of a script, SIGINT is ignored, and the processes that tests start would inherit
+# that: POSIX, Shell Command Language, "Signals and Error Handling".
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Test databases need not survive a crash. Tests that crash the server start their own, with
 # PostgreSQL's default settings.

@@ -86,7 +86,7 @@ def operations(openapi: dict[str, Any]) -> dict[str, dict[str, Any]]:
         }
         for path, item in openapi["paths"].items()
         for method, operation in item.items()
-        if method != "parameters"
+        if method not in ("parameters", "head")  # described once, for every GET
     }
 
 

@@ -1,4 +1,4 @@
-"""The Makefile: the Python version it requires, and `make format`."""
+"""The Makefile: the version of Python it requires, and what its targets do."""
 
 import shutil
 import subprocess
@@ -63,3 +63,16 @@ def test_make_format_formats_a_file_with_an_error_that_ruff_cannot_fix(directory
     assert result.returncode == 0, result.stderr
     assert module.read_text() == FORMATTED
     assert "E722" in result.stdout
+
+
+@pytest.mark.slow
+def test_the_tests_of_ctrl_c_pass_in_the_background_of_a_script() -> None:
+    tests = f"{sys.executable} -m pytest --numprocesses=1 tests/server/test_backup.py -k sigint"
+    script = f"{tests} & wait $!"  # a shell without job control: the background ignores SIGINT
+
+    result = subprocess.run(
+        ["sh", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
+
+    assert result.returncode == 0, result.stdout
+    assert "2 passed" in result.stdout

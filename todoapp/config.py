@@ -103,7 +103,14 @@ class Config:
             "COMPRESS_EVALUATE_CONDITIONAL_REQUEST": False,
             "API_TITLE": "Todo API",
             "API_VERSION": "1",
-            "API_SPEC_OPTIONS": {"info": {"description": "Todos, kept in PostgreSQL."}},
+            "API_SPEC_OPTIONS": {
+                "info": {
+                    "description": "Todos, kept in PostgreSQL.",
+                    "license": {"name": "MIT", "identifier": "MIT"},
+                },
+                "servers": [{"url": "/"}],
+                "security": [],
+            },
             "OPENAPI_VERSION": "3.1.0",
             "OPENAPI_URL_PREFIX": "/",
         }

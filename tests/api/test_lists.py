@@ -26,6 +26,7 @@ from todoapp.todos.schemas import TodoCreateSchema
 
 SORTS = ["id", "created_at", "updated_at", "description"]
 ORDERS = ["asc", "desc"]
+WHOLE_LISTS = ["/api/todos", "/api/todos?count=true"]
 
 Sql = Callable[[str], list[tuple]]
 
@@ -420,6 +421,42 @@ def test_an_invalid_value_is_rejected_with_the_name_of_its_parameter(
     assert list(response.get_json()["errors"]) == [field]
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "status=completed&status=incomplete",
+        "status=completed&status=completed",
+        "search=milk&search=bread",
+        "sort_by=id&sort_by=id",
+        "order=asc&order=desc",
+        "limit=1&limit=2",
+        "limit=1&limit=",
+        "offset=0&limit=1&offset=1",
+        "cursor=&cursor=",
+        "count=true&count=false",
+    ],
+)
+def test_a_repeated_parameter_is_rejected_by_name(client: FlaskClient, query: str) -> None:
+    name = query.partition("=")[0]
+
+    response = client.get(f"/api/todos?{query}")
+
+    assert response.status_code == 400
+    assert response.get_json() == {
+        "detail": f"{name} must not be repeated",
+        "errors": {name: [f"{name} must not be repeated"]},
+    }
+
+
+def test_every_repeated_parameter_is_reported_except_unknown_ones(
+    client: FlaskClient, todos: list[Any]
+) -> None:
+    response = client.get("/api/todos?limit=1&order=asc&order=asc&limit=1&utm=a&utm=b")
+
+    assert list(response.get_json()["errors"]) == ["order", "limit"]
+    assert client.get("/api/todos?utm=a&utm=b").get_json() == todos
+
+
 # Search
 
 
@@ -586,7 +623,7 @@ def test_the_total_count_is_opt_in(client: FlaskClient) -> None:
     assert "X-Total-Count" not in client.get("/api/todos?count=false").headers
 
 
-def test_head_returns_the_headers_of_get_but_reads_no_rows(
+def test_head_of_a_whole_list_returns_the_headers_of_get_but_reads_no_rows(
     client: FlaskClient, app: Flask, todos: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = []
@@ -626,6 +663,36 @@ def test_sorting_by_description_is_alphabetical(client: FlaskClient) -> None:
         for page in pages(client, "/api/todos?sort_by=description&limit=2")
         for todo in page
     ] == ascending
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(*WHOLE_LISTS, "/api/todos?limit=0", "/api/todos?limit=2", "/api/todos?limit=1000"),
+        *("/api/todos?limit=2&offset=4&count=true", "/api/todos/1", "/api/todos/999"),
+        *("/health", "/health/live", "/openapi.json", "/docs", "/", "/nothing"),
+    ],
+)
+def test_head_returns_the_status_and_the_headers_of_get(
+    client: FlaskClient, todos: list[Any], path: str, encoding: str
+) -> None:
+    headers = {"Accept-Encoding": encoding, "X-Request-ID": "same"}
+
+    get, head = client.get(path, headers=headers), client.head(path, headers=headers)
+
+    assert (head.status_code, head.data) == (get.status_code, b"")
+    missing = {name for name, _ in set(get.headers) - set(head.headers)}
+    # A whole list is not read only to measure it.
+    assert missing == ({"Content-Length"} if path in WHOLE_LISTS else set())
+    assert set(head.headers) <= set(get.headers)
+
+
+def test_head_of_an_unchanged_page_is_a_304(client: FlaskClient, todos: list[Any]) -> None:
+    headers = {"If-None-Match": client.head("/api/todos?limit=2").headers["ETag"]}
+
+    assert client.head("/api/todos?limit=2", headers=headers).status_code == 304
+    assert client.get("/api/todos?limit=2", headers=headers).status_code == 304
 
 
 # Streaming
@@ -800,7 +867,11 @@ def test_bulk_changes_require_a_status(
 
 
 @pytest.mark.parametrize(
-    "parameter", ["search=", "search=%20", "search=%00%09", "limit=1", "offset=5", "cursor=x"]
+    "parameter",
+    [
+        *("search=", "search=%20", "search=%00%09", "limit=1", "offset=5", "cursor=x"),
+        *("search=todo&search=2", "status=completed"),  # beside status=incomplete
+    ],
 )
 @pytest.mark.parametrize("method", ["DELETE", "PATCH"])
 def test_bulk_changes_reject_parameters_that_would_not_narrow_them(

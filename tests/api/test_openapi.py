@@ -25,6 +25,22 @@ STATUSES = {
     ("get", "/health"): {"200", "503"},
     ("get", "/health/live"): {"200"},
 }
+STATUSES |= {("head", path): STATUSES[method, path] for method, path in STATUSES if method == "get"}
+Operations = dict[tuple[str, str], dict[str, Any]]
+IDS = {
+    ("get", "/api/todos"): "listTodos",
+    ("post", "/api/todos"): "createTodo",
+    ("patch", "/api/todos"): "updateTodos",
+    ("delete", "/api/todos"): "deleteTodos",
+    ("get", "/api/todos/{todo_id}"): "readTodo",
+    ("patch", "/api/todos/{todo_id}"): "updateTodo",
+    ("delete", "/api/todos/{todo_id}"): "deleteTodo",
+    ("get", "/health"): "readiness",
+    ("get", "/health/live"): "liveness",
+}
+IDS |= {("head", path): f"{IDS[method, path]}Head" for method, path in IDS if method == "get"}
+BUILT_IN = {"Date", "Error", "ErrorResponse", "Exception", "Map", "Object", "Request", "Response"}
+"""Names that generated clients in JavaScript, Swift or Python would replace, or rename."""
 
 
 @pytest.fixture
@@ -44,17 +60,54 @@ def test_the_document_is_openapi_3_1(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1")
 
 
-def test_every_operation_documents_every_status(document: dict[str, Any]) -> None:
-    documented = {
-        (method, path): set(operation["responses"])
-        for path, operations in document["paths"].items()
-        for method, operation in operations.items()
+def test_the_document_names_the_server_the_license_and_no_security(
+    document: dict[str, Any],
+) -> None:
+    assert document["servers"] == [{"url": "/"}]
+    assert document["info"]["license"] == {"name": "MIT", "identifier": "MIT"}
+    assert document["security"] == []
+
+
+@pytest.fixture
+def operations(document: dict[str, Any]) -> Operations:
+    return {
+        (method, path): operation
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
         if method != "parameters"
     }
 
-    assert documented == {
-        operation: COMMON_STATUSES | specific for operation, specific in STATUSES.items()
+
+def test_every_operation_documents_every_status(operations: Operations) -> None:
+    assert {key: set(operation["responses"]) for key, operation in operations.items()} == {
+        key: COMMON_STATUSES | specific for key, specific in STATUSES.items()
     }
+
+
+def test_every_operation_has_a_stable_id_a_summary_and_a_tag(operations: Operations) -> None:
+    assert {key: operation["operationId"] for key, operation in operations.items()} == IDS
+    for operation in operations.values():
+        assert operation["summary"]
+        assert operation["tags"] in (["todos"], ["health"])
+
+
+def test_head_is_described_as_get_without_a_body(
+    operations: Operations, components: dict[str, Any]
+) -> None:
+    for (method, path), head in operations.items():
+        if method != "head":
+            continue
+        get = operations["get", path]
+        assert head.get("parameters") == get.get("parameters")
+        for status, response in get["responses"].items():
+            described = components["responses"][status] if "$ref" in response else response
+            assert head["responses"][status] == {
+                key: value for key, value in described.items() if key != "content"
+            }
+
+
+def test_no_schema_has_the_name_of_a_built_in_class(components: dict[str, Any]) -> None:
+    assert set(components["schemas"]) & BUILT_IN == set()
 
 
 def test_every_api_route_is_documented(app: Flask, document: dict[str, Any]) -> None:
@@ -81,6 +134,7 @@ def test_every_list_parameter_is_documented(document: dict[str, Any]) -> None:
     assert parameters["sort_by"]["enum"] == ["id", "created_at", "updated_at", "description"]
     assert (parameters["limit"]["minimum"], parameters["limit"]["maximum"]) == (1, 1000)
     assert parameters["search"]["maxLength"] == 200
+    assert parameters["cursor"]["minLength"] == 1
 
 
 @pytest.mark.parametrize("method", ["patch", "delete"])
@@ -106,8 +160,14 @@ def test_creation_requires_a_description_and_accepts_completed(
     schema = components["schemas"]["TodoCreate"]
 
     assert schema["required"] == ["description"]
-    completed = schema["properties"]["completed"]
-    assert (completed["type"], completed["default"]) == ("boolean", False)
+    assert schema["properties"]["completed"]["type"] == "boolean"
+
+
+def test_no_optional_field_of_a_request_has_a_default(components: dict[str, Any]) -> None:
+    """openapi-typescript would make it a required one."""
+    for name in ("TodoCreate", "TodoUpdate", "BulkUpdate"):
+        for field in components["schemas"][name]["properties"].values():
+            assert "default" not in field
 
 
 def test_a_todo_has_exactly_the_fields_of_the_contract(

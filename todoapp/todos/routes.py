@@ -71,7 +71,7 @@ def handle_key_reused(error: IdempotencyKeyReused) -> Response:
 
 
 @blueprint.get("")
-@blueprint.doc(**responses(304, 503))
+@blueprint.doc(operationId="listTodos", **responses(304, 503))
 @reads_header(IF_NONE_MATCH)
 @blueprint.arguments(LISTING, location="query")
 @blueprint.response(200, TodoSchema(many=True), headers=headers("ETag", "Link", "X-Total-Count"))
@@ -81,10 +81,10 @@ def list_todos(listing: Listing) -> Response:
     Without `limit` the whole list is streamed. With it, `Link` has the URL of the next page, and
     `ETag` the version of this one.
     """
-    if request.method == "HEAD":
-        return _list_response(iter(()), lists.read_batch(listing, 0))
     if listing.limit is not None:
         return _page(listing, lists.read_batch(listing, listing.limit))
+    if request.method == "HEAD":
+        return _list_response(iter(()), lists.read_batch(listing, 0))
     batches = lists.read_batches(listing)
     first = next(batches)
     if first.last is None:
@@ -93,7 +93,7 @@ def list_todos(listing: Listing) -> Response:
 
 
 @blueprint.post("")
-@blueprint.doc(**responses(404, 415, 422, 503))
+@blueprint.doc(operationId="createTodo", **responses(404, 415, 422, 503))
 @reads_header(IDEMPOTENCY_KEY)
 @blueprint.arguments(TodoCreateSchema())
 @blueprint.response(201, TodoSchema, headers=headers("Location", "ETag", "Idempotent-Replayed"))
@@ -116,7 +116,7 @@ def create_todo(fields: dict[str, Any]) -> Response:
 
 
 @blueprint.patch("")
-@blueprint.doc(**responses(409, 415, 503))
+@blueprint.doc(operationId="updateTodos", **responses(409, 415, 503))
 @blueprint.arguments(BulkSelectionSchema(), location="query")
 @blueprint.arguments(BulkUpdateSchema())
 @blueprint.response(200, UpdatedSchema)
@@ -130,7 +130,7 @@ def update_todos(selection: Selection, fields: dict[str, Any]) -> dict[str, int]
 
 
 @blueprint.delete("")
-@blueprint.doc(**responses(503))
+@blueprint.doc(operationId="deleteTodos", **responses(503))
 @blueprint.arguments(BulkSelectionSchema(), location="query")
 @blueprint.response(200, DeletedSchema)
 def delete_todos(selection: Selection) -> dict[str, int]:
@@ -143,7 +143,7 @@ def delete_todos(selection: Selection) -> dict[str, int]:
 
 
 @blueprint.get("/<int(signed=True):todo_id>")
-@blueprint.doc(**responses(304, 404, 503))
+@blueprint.doc(operationId="readTodo", **responses(304, 404, 503))
 @reads_header(IF_NONE_MATCH)
 @blueprint.response(200, TodoSchema, headers=headers("ETag"))
 def get_todo(todo_id: int) -> Response:
@@ -152,7 +152,7 @@ def get_todo(todo_id: int) -> Response:
 
 
 @blueprint.patch("/<int(signed=True):todo_id>")
-@blueprint.doc(**responses(404, 409, 412, 415, 503))
+@blueprint.doc(operationId="updateTodo", **responses(404, 409, 412, 415, 503))
 @reads_header(IF_MATCH)
 @blueprint.arguments(TodoUpdateSchema())
 @blueprint.response(200, TodoSchema, headers=headers("ETag"))
@@ -165,7 +165,7 @@ def update_todo(fields: dict[str, Any], todo_id: int) -> Response:
 
 
 @blueprint.delete("/<int(signed=True):todo_id>")
-@blueprint.doc(**responses(404, 412, 503))
+@blueprint.doc(operationId="deleteTodo", **responses(404, 412, 503))
 @reads_header(IF_MATCH)
 @blueprint.response(204)
 def delete_todo(todo_id: int) -> None:

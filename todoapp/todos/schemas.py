@@ -81,12 +81,12 @@ def description_field(**kwargs: Any) -> fields.String:
     )
 
 
-def completed_field(**kwargs: Any) -> Boolean:
+def completed_field(metadata: dict[str, str] | None = None, **kwargs: Any) -> Boolean:
     """Return the field `completed`."""
     message = "completed must be true or false"
     return Boolean(
         error_messages={"invalid": message, "null": message, "required": message},
-        metadata={"example": True},
+        metadata={"example": True, **(metadata or {})},
         **kwargs,
     )
 
@@ -229,7 +229,10 @@ class ListingSchema(SelectionSchema):
         },
     )
     cursor = fields.String(
-        metadata={"description": "Position in the list: from the `Link` of the previous page"}
+        metadata={
+            "description": "Position in the list: from the `Link` of the previous page",
+            "minLength": 1,
+        }
     )
     count = fields.Boolean(
         truthy={"true"},
@@ -265,7 +268,8 @@ class TodoCreateSchema(RequestSchema):
     """A new todo."""
 
     description = description_field(required=True)
-    completed = completed_field(load_default=False)
+    # Without a default in the schema: openapi-typescript makes such a field a required one.
+    completed = completed_field(metadata={"description": "`false` if absent"})
 
 
 class TodoUpdateSchema(RequestSchema):

@@ -68,19 +68,15 @@ class JSONBodyParser(FlaskParser):
 
         Raises:
             BadRequest: the query string has raw bytes that are not UTF-8.
-            ValidationError: a parameter of `schema` is repeated. Which of its values is meant?
+            ValidationError: a parameter of `schema` is repeated.
         """
         try:
-            arguments = req.args
+            parameters = req.args
         except UnicodeDecodeError as error:
             raise BadRequest("The query string is not UTF-8") from error
-        repeated = {
-            name: [f"{name} must not be repeated"]
-            for name in schema.fields
-            if len(arguments.getlist(name)) > 1
-        }
+        repeated = [name for name in schema.fields if len(parameters.getlist(name)) > 1]
         if repeated:
-            raise ValidationError(repeated)
+            raise ValidationError({name: [f"{name} must not be repeated"] for name in repeated})
         return super().load_querystring(req, schema)
 
     def handle_error(self, error: ValidationError, *args: Any, **kwargs: Any) -> NoReturn:

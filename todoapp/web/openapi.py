@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import flask_swagger_ui
+from apispec import BasePlugin
 from flask import Blueprint, Flask, render_template
 from marshmallow import Schema, fields
 
@@ -13,7 +14,7 @@ from todoapp.extensions import api
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-class ErrorSchema(Schema):
+class FailureSchema(Schema):
     """A failure."""
 
     detail = fields.String(
@@ -21,7 +22,7 @@ class ErrorSchema(Schema):
     )
 
 
-class ValidationErrorSchema(ErrorSchema):
+class ValidationFailureSchema(FailureSchema):
     """A failed validation."""
 
     errors = fields.Dict(
@@ -134,11 +135,37 @@ def reads_header(described: dict[str, Any]) -> Callable[[View], View]:
     return describe
 
 
+class HeadPlugin(BasePlugin):
+    """Describes HEAD of each path with GET: the same without a body."""
+
+    def operation_helper(
+        self, path: str | None = None, operations: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        """Add HEAD to the operations of a path."""
+        if not operations or "get" not in operations:
+            return
+        get = operations["get"]
+        components = api.spec.components.responses
+        responses = {
+            status: components[str(status)] if "$ref" in response else response
+            for status, response in get["responses"].items()
+        }
+        operations["head"] = {
+            **get,
+            "operationId": f"{get['operationId']}Head",
+            "summary": "The status and the headers of GET",
+            "responses": {
+                status: {key: value for key, value in response.items() if key != "content"}
+                for status, response in responses.items()
+            },
+        }
+
+
 def init_app(app: Flask) -> None:
     """Set up flask-smorest and /docs. Call it before blueprints are registered."""
-    api.ERROR_SCHEMA = ErrorSchema
+    api.ERROR_SCHEMA = FailureSchema
     api.DEFAULT_ERROR_RESPONSE_NAME = None
-    api.init_app(app)
+    api.init_app(app, spec_kwargs={"extra_plugins": [HeadPlugin()]})
     # flask-smorest's own pagination is not used.
     del api.spec.components.schemas["PaginationMetadata"]
     api.spec.components.response("304", {"description": "Not modified", "headers": headers("ETag")})
@@ -146,7 +173,7 @@ def init_app(app: Flask) -> None:
         example: dict[str, Any] = {"detail": detail}
         if status == 400:
             example["errors"] = {"description": [detail]}
-        schema = ValidationErrorSchema if status == 400 else ErrorSchema
+        schema = ValidationFailureSchema if status == 400 else FailureSchema
         api.spec.components.response(
             str(status),
             {
