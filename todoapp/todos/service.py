@@ -166,7 +166,8 @@ def create_todo_once(fields: Mapping[str, object], key: str) -> tuple[StoredTodo
         IdempotencyKeyReused: that todo was created with other fields.
         TodoNotFound: that todo has been deleted since.
     """
-    content = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+    # With its default, because a body that names it is the same.
+    content = orjson.dumps({"completed": False, **fields}, option=orjson.OPT_SORT_KEYS)
     fingerprint = blake2b(content, digest_size=16).hexdigest()
     parameters = {**fields, "key": key, "fingerprint": fingerprint}
     row, _ = execute(_insert_once(tuple(sorted(fields))), parameters)
