@@ -173,6 +173,8 @@ def test_requests_generated_from_the_openapi_description_get_documented_response
     def gets_a_documented_response(case: schemathesis.Case) -> None:
         # OpenAPI cannot describe which cursors are valid.
         case.query.pop("cursor", None)
+        # Generated keys repeat, with other bodies, which is a 422.
+        case.headers.pop("Idempotency-Key", None)
         response = case.call(timeout=TIMEOUT)
         assert response.status_code < 500
         assert HEADERS.keys() <= {name.title() for name in response.headers}
