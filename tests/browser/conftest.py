@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright.sync_api import (
     Browser,
@@ -19,6 +20,7 @@ from sqlalchemy import make_url
 
 from dev.postgres import Postgres
 from tests.server.conftest import sql  # noqa: F401  # a fixture
+from tests.support.waiting import wait_until
 from tests.support.web import WebProcess, serving
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -76,9 +78,20 @@ def database(lasting_database: str, postgres: Postgres) -> Iterator[str]:
 
 
 @pytest.fixture
-def web(lasting_web: WebProcess, database: str) -> WebProcess:
+def web(lasting_web: WebProcess, database: str) -> Iterator[WebProcess]:
     """The web process, with an empty database."""
-    return lasting_web
+    yield lasting_web
+    # A change that the page of this test has sent must not arrive in the next test's database.
+    wait_until(lambda: not has_clients(lasting_web))
+
+
+def has_clients(web: WebProcess) -> bool:
+    """Return whether a client is connected, or has left a request behind."""
+    open_states = (psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT)
+    return any(
+        connection.laddr[1:] == (web.port,) and connection.status in open_states
+        for connection in psutil.net_connections("tcp")
+    )
 
 
 @pytest.fixture

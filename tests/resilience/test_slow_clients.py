@@ -19,6 +19,7 @@ from tests.support.web import WebProcess, serving
 
 pytestmark = pytest.mark.slow
 
+WORKERS = 2
 MAX_LATENCY = 0.5
 """Seconds within which other clients must be served."""
 
@@ -87,13 +88,15 @@ def cpu_cost(web: WebProcess, data: bytes) -> float:
     return min(costs)
 
 
-def max_latency(web: WebProcess, seconds: float = 1) -> float:
+def max_latency(
+    web: WebProcess, seconds: float = 1, clock: Callable[[], float] = time.monotonic
+) -> float:
     """Read a todo repeatedly, each time on a new connection; return the maximum latency."""
     latency, end = 0.0, time.monotonic() + seconds
     while time.monotonic() < end:
-        began = time.monotonic()
+        began = clock()
         assert requests.get(web.url("/api/todos/1"), timeout=60).status_code == 200
-        latency = max(latency, time.monotonic() - began)
+        latency = max(latency, clock() - began)
     return latency
 
 
@@ -236,11 +239,15 @@ def test_a_body_in_39000_chunks_costs_less_than_50_ms(web: WebProcess, measured:
 
 
 def test_300_bodies_of_tiny_chunks_delay_no_others(web: WebProcess, measured: Measured) -> None:
-    with many(web, 300, CHUNKED + b"1\r\na\r\n" * (65 * 1024 // 6)):
-        latency = max_latency(web)
+    latencies = []
+    for _ in range(3):
+        with many(web, 300, CHUNKED + b"1\r\na\r\n" * (65 * 1024 // 6)):
+            # Others wait while the workers parse these bodies. The CPU time of that, and the
+            # minimum of three, exclude other work of the machine.
+            latencies.append(max_latency(web, clock=lambda: cpu_seconds(web) / WORKERS))
 
-    measured("300 partial bodies of tiny chunks: max latency of others", latency)
-    assert latency < MAX_LATENCY
+    measured("300 partial bodies of tiny chunks: CPU time while others wait", min(latencies))
+    assert min(latencies) < MAX_LATENCY
 
 
 @pytest.mark.parametrize(
