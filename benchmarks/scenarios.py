@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
 
 from benchmarks.datasets import SEARCH_EVERY, SEARCH_FIRST, SEARCH_WORD, SIZES
 from benchmarks.targets import Target
+from todoapp.todos.queries import Listing, encode_cursor
 
 TODOS = "/api/todos"
 FIELDS = ["id", "description", "completed", "created_at", "updated_at"]
@@ -26,16 +26,12 @@ def first_page(target: Target) -> str:
 
 
 def last_page(target: Target) -> str:
-    """Return the path of the last page; for this service, with a cursor from a `Link` header."""
+    """Return the path of the last page; for this service, with its cursor."""
     if target.name == "floor":
         return f"{TODOS}?limit={PAGE}&after={BEFORE_LAST_PAGE}"
     if target.name != "todoapp":
         return f"{TODOS}?limit={PAGE}&offset={BEFORE_LAST_PAGE}"
-    before = target.request("GET", f"{TODOS}?limit=1&offset={BEFORE_LAST_PAGE - 1}")
-    following = parse_qs(urlsplit(before.links.get("next", {}).get("url", "")).query)
-    if "cursor" not in following:
-        raise SystemExit(f"todoapp: no cursor in the Link of {before.url}")
-    return f"{TODOS}?limit={PAGE}&cursor={quote(following['cursor'][0], safe='')}"
+    return f"{TODOS}?limit={PAGE}&cursor={encode_cursor(Listing(), (BEFORE_LAST_PAGE,))}"
 
 
 def search(target: Target) -> str:
