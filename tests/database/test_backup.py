@@ -77,12 +77,13 @@ def test_an_empty_list_is_an_empty_file(invoke: Invoke, tmp_path: Path) -> None:
     assert file.read_bytes() == b""
 
 
+@pytest.mark.parametrize("name", ["todos.ndjson", "todos.csv"])
 def test_todos_keep_their_order_across_batches(
-    client: FlaskClient, sql: Sql, invoke: Invoke, tmp_path: Path
+    client: FlaskClient, sql: Sql, invoke: Invoke, tmp_path: Path, name: str
 ) -> None:
-    sql("INSERT INTO todos (description) SELECT n FROM generate_series(1, 4500) AS n")
+    sql("INSERT INTO todos (description) SELECT n || E'\\n' FROM generate_series(1, 4500) AS n")
     before = client.get("/api/todos").data
-    file = tmp_path / "todos.ndjson"
+    file = tmp_path / name
 
     invoke("export", str(file))
     sql("TRUNCATE todos")

@@ -108,20 +108,6 @@ def test_an_empty_list_is_a_header(invoke: Invoke, tmp_path: Path) -> None:
     assert read_csv(file) == [FIELDS]
 
 
-def test_todos_keep_their_order_across_batches(
-    client: FlaskClient, sql: Sql, invoke: Invoke, tmp_path: Path
-) -> None:
-    sql("INSERT INTO todos (description) SELECT n || E'\\n' FROM generate_series(1, 4500) AS n")
-    before = client.get("/api/todos").data
-    file = tmp_path / "todos.csv"
-
-    invoke("export", str(file))
-    sql("TRUNCATE todos")
-    invoke("import", str(file))
-
-    assert client.get("/api/todos").data == before
-
-
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("line_break", ["\n", "\r\n"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])

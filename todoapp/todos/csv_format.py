@@ -15,9 +15,8 @@ import orjson
 from sqlalchemy import Boolean, Column, Integer, String
 
 from .files import Lines, refusal
-from .models import Todo
+from .models import COLUMNS
 
-COLUMNS: dict[str, Column[Any]] = {column.name: column for column in Todo.__table__.columns}
 # With apostrophes of its own, so that reading restores exactly what was written. The last four are
 # the full-width forms of the first four.
 FORMULA = re.compile("'*[=+@\\-\t\r\n\uff1d\uff0b\uff20\uff0d]")

@@ -34,7 +34,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from todoapp.database.execute import compiled, execute, execute_expensive
 
-from .models import ROW, SORT_KEY, Todo, in_utc
+from .models import COLUMNS, ROW, SORT_KEY, Todo, in_utc
 from .queries import Key, Listing, Order, Selection, SortBy, format_timestamp, key_fields
 from .service import LATER
 
@@ -63,17 +63,17 @@ def read_batch(listing: Listing, size: int) -> Batch:
     """Return the first `size` todos of a list. Size 0 reads no row."""
     statement = _select_page(*_shape(listing), has_count=listing.count)
     # One more row shows whether more todos follow.
-    parameters = {**_parameters(listing), "size": size, "rows": size and size + 1}
+    parameters = {**_list_parameters(listing), "size": size, "rows": size and size + 1}
     run = execute if listing.has_index and not listing.count else execute_expensive
     (todos, found, total, *last), _ = run(statement, parameters)
     if found <= size:
         return Batch(todos or b"", None, total)
     # JSON escapes quotation marks in strings, so this finds the beginning of the extra todo.
     todos = todos[: todos.rindex(b',{"id":')]
-    return Batch(todos, tuple(map(_key_part, last)), total)
+    return Batch(todos, tuple(map(_key_value, last)), total)
 
 
-def _key_part(value: int | bytes | datetime) -> int | str:
+def _key_value(value: int | bytes | datetime) -> int | str:
     match value:
         case bytes():
             return value.decode()
@@ -101,7 +101,7 @@ def read_batches(listing: Listing) -> Iterator[Batch]:
 
 def _read_by_ids(listing: Listing) -> Iterator[Batch]:
     """Yield a whole list in batches. Its todos are found and sorted only once."""
-    parameters = {**_parameters(listing), "rows": None}
+    parameters = {**_list_parameters(listing), "rows": None}
     (ids,), _ = execute_expensive(_select_ids(*_shape(listing)), parameters)
     for batch in re.finditer(rb"[0-9]+(?:,[0-9]+){,%d}" % (BATCH_SIZE - 1), ids or b""):
         (todos,), _ = execute(SELECT_BY_IDS, {"ids": batch[0].decode()})
@@ -146,21 +146,22 @@ def _conditions(selection: Selection) -> Conditions:
 
 
 def _parameters(selection: Selection) -> dict[str, object]:
-    parameters: dict[str, object] = {
+    return {
         "status": selection.status == "completed",
         "search": selection.words,
         "updated_before": selection.updated_before,
     }
-    if isinstance(selection, Listing):
-        parameters["offset"] = selection.offset
-        parameters |= zip(AFTER, selection.after or (), strict=False)
-    return parameters
+
+
+def _list_parameters(listing: Listing) -> dict[str, object]:
+    after = dict(zip(AFTER, listing.after or (), strict=False))
+    return {**_parameters(listing), **after, "offset": listing.offset}
 
 
 def _page(sort_by: SortBy, order: Order, conditions: Conditions, has_key: bool) -> Subquery:
     """Return a subquery for some rows of a list: the whole row, and its key."""
     keys: Sequence[ColumnElement[Any]] = [
-        SORT_KEY.label(name) if name == "sort_key" else Todo.__table__.c[name]
+        SORT_KEY.label(name) if name == "sort_key" else COLUMNS[name]
         for name in key_fields(sort_by)
     ]
     rows = select(ROW.label("todo"), *keys).where(*conditions)

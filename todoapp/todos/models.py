@@ -1,9 +1,11 @@
 """The table `todos`."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     CheckConstraint,
+    Column,
     ColumnElement,
     DateTime,
     Index,
@@ -63,6 +65,9 @@ class IdempotencyKey(db.Model):  # type: ignore[name-defined, misc]  # created a
         DateTime(timezone=True), server_default=func.now(), index=True
     )
 
+
+COLUMNS: dict[str, Column[Any]] = {column.name: column for column in Todo.__table__.columns}
+"""The columns of a todo, which are its fields, by name and in their order."""
 
 SORT_KEY: ColumnElement[str] = func.todo_sort_key(Todo.description).collate("C")
 """The alphabetical order of todos: see migration 007."""

@@ -34,7 +34,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from todoapp.database.execute import compiled, execute
 
-from .models import JSON, IdempotencyKey, Todo, in_utc
+from .models import COLUMNS, JSON, IdempotencyKey, Todo, in_utc
 from .queries import MAX_ID, format_timestamp, parse_timestamp
 
 # Later than before even if the clock stands still or is set back.
@@ -56,7 +56,6 @@ def _on_one(statement: Select[Any] | Update | Delete) -> Statements:
 KEY_LIFETIME = literal_column("interval '30 days'", Interval)
 """How long an idempotency key is kept at least: clients may be offline for weeks."""
 
-TYPES = {column.name: column.type for column in Todo.__table__.columns}
 RESULT = (JSON, in_utc(Todo.updated_at))
 SELECT = _on_one(select(*RESULT))
 SELECT_BY_KEY = compiled(
@@ -102,7 +101,7 @@ def _insert_once(names: tuple[str, ...]) -> str:
         .returning(IdempotencyKey.todo_id)
         .cte("key")
     )
-    values = select(key.c.todo_id, *(bindparam(name, type_=TYPES[name]) for name in names))
+    values = select(key.c.todo_id, *(bindparam(name, type_=COLUMNS[name].type) for name in names))
     todo = insert(Todo).from_select(["id", *names], values).returning(*RESULT, Todo.id)
     return compiled(todo.add_cte(clean_up))
 
