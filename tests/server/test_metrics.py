@@ -46,6 +46,15 @@ def request_count(web: WebProcess, method: str, route: str, status: str) -> floa
     return read_metrics(web).get(("todoapp_requests_total", method, route, status), 0)
 
 
+def wait_for_request_count(web: WebProcess, expected: int) -> None:
+    """Wait until `expected` requests for a missing todo are counted; fail if there are more.
+
+    A request is counted when its response has been sent, so the client can be earlier.
+    """
+    wait_until(lambda: request_count(web, "GET", TODO, "404") >= expected)
+    assert request_count(web, "GET", TODO, "404") == expected
+
+
 def get_missing_todo(web: WebProcess, times: int) -> None:
     """Request a todo that does not exist `times` times, on several connections at once."""
     with ThreadPoolExecutor(max_workers=8) as clients:
@@ -77,11 +86,16 @@ def test_requests_are_counted_by_route_method_and_status(web: WebProcess) -> Non
         web.request("GET", path)
     web.request("BREW", "/api/todos")
 
+    # A request is counted when its response has been sent, so the client can be earlier.
+    wait_until(
+        lambda: ("todoapp_request_duration_seconds_sum", "other", "none") in read_metrics(web)
+    )
     metrics = read_metrics(web)
     requests = {
-        key[1:]: value for key, value in metrics.items() if key[0] == "todoapp_requests_total"
+        key[1:]: value
+        for key, value in metrics.items()
+        if key[0] == "todoapp_requests_total" and key[2] not in ("/health/live", "/metrics")
     }
-    del requests["GET", "/health/live", "200"]
     assert requests == {
         ("POST", "/api/todos", "201"): 1,
         ("GET", TODO, "200"): 2,
@@ -97,6 +111,7 @@ def test_requests_are_counted_by_route_method_and_status(web: WebProcess) -> Non
 @pytest.mark.slow
 def test_counters_include_all_workers_and_killed_ones(web: WebProcess) -> None:
     get_missing_todo(web, 40)
+    wait_for_request_count(web, 40)
     for number in (1, 2):
         for worker in web.workers():
             worker.kill()
@@ -105,7 +120,7 @@ def test_counters_include_all_workers_and_killed_ones(web: WebProcess) -> None:
         wait_until(lambda: read_metrics(web)["todoapp_pool_size",] == 8)
         get_missing_todo(web, 40)
 
-        assert request_count(web, "GET", TODO, "404") == 40 * (number + 1)
+        wait_for_request_count(web, 40 * (number + 1))
     assert read_metrics(web)["todoapp_pool_connections_in_use",] == 0
 
 
@@ -119,7 +134,7 @@ def test_counters_survive_a_reload(web: WebProcess, tmp_path: Path) -> None:
     wait_until(lambda: len(web.workers()) == 2 and not before & {w.pid for w in web.workers()})
     get_missing_todo(web, 10)
 
-    assert request_count(web, "GET", TODO, "404") == 20
+    wait_for_request_count(web, 20)
     assert read_metrics(web)["todoapp_pool_size",] == 8
     assert metrics_directories(tmp_path) == [directory]
 
@@ -140,7 +155,7 @@ def test_after_a_hot_upgrade_the_new_master_has_its_own_counters(
         wait_until(lambda: len(second.children()) == 2 and not first.exists())
 
         get_missing_todo(web, 10)
-        assert request_count(web, "GET", TODO, "404") == 10
+        wait_for_request_count(web, 10)
     finally:
         second.terminate()
         wait_until(lambda: not second.is_running() or second.status() == psutil.STATUS_ZOMBIE)
@@ -159,7 +174,7 @@ def test_connections_in_use_are_those_of_requests_in_progress(
         for response in waiting:
             response.result()
 
-    assert read_metrics(web)["todoapp_pool_connections_in_use",] == 0
+    wait_until(lambda: read_metrics(web)["todoapp_pool_connections_in_use",] == 0)
 
 
 def test_replaced_connections_are_not_counted_as_in_use(web: WebProcess, sql: Any) -> None:
@@ -187,6 +202,9 @@ def test_database_errors_are_counted_by_kind(database: str, tmp_path: Path, sql:
         sql("ALTER TABLE todos RENAME TO elsewhere")
         assert web.request("GET", "/api/todos").status_code == 500
 
+        wait_until(
+            lambda: ("todoapp_database_errors_total", "undefined_table") in read_metrics(web)
+        )
         errors = {key[1:]: n for key, n in read_metrics(web).items() if "errors_total" in key[0]}
     assert errors == {("pool_timeout",): 1, ("lock_not_available",): 1, ("undefined_table",): 1}
 
