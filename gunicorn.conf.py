@@ -5,6 +5,7 @@ https://gunicorn.org/reference/settings/
 
 import resource
 import socket
+from ipaddress import ip_address
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
@@ -57,6 +58,22 @@ def child_exit(server: Arbiter, worker: Any) -> None:
     """Clean up after a worker has exited."""
     if settings.metrics:
         metrics.end_process(worker.pid)
+
+
+def when_ready(server: Arbiter) -> None:
+    """Warn if other machines can reach a service that requires no token."""
+    addresses = [listener.getsockname() for listener in server.LISTENERS]
+    exposed = [str(address[0]) for address in addresses if is_exposed(address)]
+    if exposed and not settings.access_token:
+        server.log.warning(
+            "ACCESS_TOKEN is not set: every client that reaches %s can read and change all todos",
+            " or ".join(exposed),
+        )
+
+
+def is_exposed(address: Any) -> bool:
+    """Return whether a listening address accepts connections from other machines."""
+    return isinstance(address, tuple) and not ip_address(address[0]).is_loopback
 
 
 def on_starting(server: Arbiter) -> None:

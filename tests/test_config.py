@@ -248,3 +248,42 @@ def test_every_variable_is_read() -> None:
     assert config.trusted_hosts == ("todos.example.com", ".example.org", "[::1]", "under_score")
     assert (config.log_level, config.log_sql) == ("warning", True)
     assert (config.log_format, config.slow_query_ms, config.metrics) == ("json", 50, True)
+
+
+def test_without_an_access_token_the_service_is_open() -> None:
+    assert read().access_token is None
+
+
+def test_the_access_token_is_not_part_of_the_representation() -> None:
+    token = "correct-horse-battery-staple"
+    config = read(ACCESS_TOKEN=token)
+
+    assert config.access_token == token
+    assert token not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("", "is empty; to allow access without a token, unset it"),
+        ("s3cret", "must have 20 to 1000 characters, not 6"),
+        ("s3cret" * 200, "must have 20 to 1000 characters, not 1200"),
+        ("correct horse battery s3cret", "must be printable ASCII characters without spaces"),
+        ("correct-horse-battery-s3cret\n", "must be printable ASCII characters without spaces"),
+        ("correct-hörse-battery-s3cret", "must be printable ASCII characters without spaces"),
+    ],
+)
+def test_an_invalid_access_token_is_an_error_that_does_not_show_it(
+    value: str, problem: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        read(ACCESS_TOKEN=value)
+
+    assert str(error.value) == f"ACCESS_TOKEN {problem}"
+
+
+def test_behind_a_proxy_no_origin_is_allowed_by_default() -> None:
+    assert "http://localhost:3000" in read().cors_origins
+    assert read(TRUSTED_PROXIES="1").cors_origins == ()
+    origin = "http://localhost:3000"
+    assert read(TRUSTED_PROXIES="1", CORS_ORIGINS=origin).cors_origins == (origin,)

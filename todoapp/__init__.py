@@ -16,11 +16,11 @@ from werkzeug.routing import IntegerConverter
 
 from .config import Config, load_config
 from .database import engine
-from .extensions import api, compress, migrate
+from .extensions import compress, migrate
 from .observability import logs, request_context
-from .page import views
+from .page import login, views
 from .todos import cli, routes
-from .web import admission, cors, errors, health, openapi, security_headers
+from .web import access_control, admission, cors, errors, health, openapi, security_headers
 from .web.json_body import OrjsonProvider
 
 
@@ -64,11 +64,13 @@ def create_app(config: Config | None = None) -> Flask:
     compress.init_app(app)
     request_context.init_app(app)
     cors.init_app(app)
-    openapi.init_app(app)
+    api = openapi.init_app(app, requires_token=config.access_token is not None)
     errors.init_app(app)
+    access_control.init_app(app, config)
     admission.init_app(app, config)
 
     views.init_app(app)
+    login.init_app(app)
     api.register_blueprint(routes.blueprint)
     api.register_blueprint(health.blueprint)
     app.cli.add_command(cli.commands)

@@ -4,7 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg2
@@ -18,6 +18,8 @@ LOCAL_ORIGINS = tuple(
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
+# The longest fits into a request header, whose limit is 32 KiB, and into the form of the page.
+ACCESS_TOKEN_LENGTHS = (20, 1000)
 MAX_BODY_KIB = 64
 MAX_BODY = MAX_BODY_KIB * 1024
 
@@ -44,6 +46,7 @@ class Config:
     db_statement_timeout: int
     cors_origins: tuple[str, ...]
     trusted_hosts: tuple[str, ...]
+    access_token: str | None = field(repr=False)
     log_level: str
     log_format: str
     log_sql: bool
@@ -58,12 +61,13 @@ class Config:
             ConfigError: a variable is missing or invalid.
         """
         web_threads = _whole_number(environ, "WEB_THREADS", default=4, least=1)
+        trusted_proxies = _whole_number(environ, "TRUSTED_PROXIES", default=0)
         return cls(
             database_url=_database_url(environ),
             port=_whole_number(environ, "PORT", default=8000, least=1, most=65535),
             web_concurrency=_whole_number(environ, "WEB_CONCURRENCY", default=2, least=1),
             web_threads=web_threads,
-            trusted_proxies=_whole_number(environ, "TRUSTED_PROXIES", default=0),
+            trusted_proxies=trusted_proxies,
             request_timeout=_whole_number(environ, "REQUEST_TIMEOUT", default=10, least=1),
             # One connection per thread, so that no request waits for one.
             db_pool_size=_whole_number(environ, "DB_POOL_SIZE", default=web_threads, least=1),
@@ -75,8 +79,12 @@ class Config:
             db_statement_timeout=_whole_number(
                 environ, "DB_STATEMENT_TIMEOUT", default=10, least=1
             ),
-            cors_origins=_origins(environ, "CORS_ORIGINS", default=LOCAL_ORIGINS),
+            # Behind a proxy, the service is deployed: a page on a visitor's own machine is foreign.
+            cors_origins=_origins(
+                environ, "CORS_ORIGINS", default=() if trusted_proxies else LOCAL_ORIGINS
+            ),
             trusted_hosts=_hosts(environ, "TRUSTED_HOSTS"),
+            access_token=_access_token(environ),
             log_level=_choice(environ, "LOG_LEVEL", default="info", choices=LOG_LEVELS),
             log_format=_choice(environ, "LOG_FORMAT", default="text", choices=("text", "json")),
             log_sql=_choice(environ, "LOG_SQL", default="0", choices=("0", "1")) == "1",
@@ -109,7 +117,7 @@ class Config:
                     "license": {"name": "MIT", "identifier": "MIT"},
                 },
                 "servers": [{"url": "/"}],
-                "security": [],
+                "security": [{"accessToken": []}] if self.access_token else [],
             },
             "OPENAPI_VERSION": "3.1.0",
             "OPENAPI_URL_PREFIX": "/",
@@ -262,6 +270,22 @@ def _origins(environ: Mapping[str, str], name: str, *, default: tuple[str, ...])
                 f"{name} has {origin!r}, which is not an origin such as https://example.com"
             )
     return origins
+
+
+def _access_token(environ: Mapping[str, str]) -> str | None:
+    """Return `ACCESS_TOKEN`; None if it is not set. No error message repeats the value."""
+    token = environ.get("ACCESS_TOKEN")
+    if token is None:
+        return None
+    # A variable that another one should have filled must not open the service.
+    if not token:
+        raise ConfigError("ACCESS_TOKEN is empty; to allow access without a token, unset it")
+    if not re.fullmatch(r"[!-~]+", token):
+        raise ConfigError("ACCESS_TOKEN must be printable ASCII characters without spaces")
+    if not ACCESS_TOKEN_LENGTHS[0] <= len(token) <= ACCESS_TOKEN_LENGTHS[1]:
+        least, most = ACCESS_TOKEN_LENGTHS
+        raise ConfigError(f"ACCESS_TOKEN must have {least} to {most} characters, not {len(token)}")
+    return token
 
 
 def _hosts(environ: Mapping[str, str], name: str) -> tuple[str, ...]:

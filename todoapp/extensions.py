@@ -2,7 +2,6 @@
 
 from flask_compress import Compress
 from flask_migrate import Migrate
-from flask_smorest import Api
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase
@@ -24,5 +23,4 @@ class Base(DeclarativeBase):
 
 db = SQLAlchemy(model_class=Base)
 migrate = Migrate(db=db, compare_server_default=True, render_as_batch=False)
-api = Api()
 compress = Compress()

@@ -287,7 +287,9 @@ def test_log_sql_logs_statements_without_their_parameters(database: str) -> None
 
 
 def test_a_higher_log_level_disables_the_access_log(database: str) -> None:
-    with serving(DATABASE_URL=database, LOG_LEVEL="warning") as web:
+    # On the loopback interface, as there is a warning where other machines can connect.
+    command = f"{PROCFILE['web']} --bind 127.0.0.1:{{port}}"
+    with serving(command, DATABASE_URL=database, LOG_LEVEL="warning") as web:
         web.create_todo()
         web.terminate()
 

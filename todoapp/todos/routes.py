@@ -93,7 +93,7 @@ def list_todos(listing: Listing) -> Response:
 
 
 @blueprint.post("")
-@blueprint.doc(operationId="createTodo", **responses(404, 415, 422, 503))
+@blueprint.doc(operationId="createTodo", **responses(403, 404, 415, 422, 503))
 @reads_header(IDEMPOTENCY_KEY)
 @blueprint.arguments(TodoCreateSchema())
 @blueprint.response(201, TodoSchema, headers=headers("Location", "ETag", "Idempotent-Replayed"))
@@ -116,7 +116,7 @@ def create_todo(fields: dict[str, Any]) -> Response:
 
 
 @blueprint.patch("")
-@blueprint.doc(operationId="updateTodos", **responses(409, 415, 503))
+@blueprint.doc(operationId="updateTodos", **responses(403, 409, 415, 503))
 @blueprint.arguments(BulkSelectionSchema(), location="query")
 @blueprint.arguments(BulkUpdateSchema())
 @blueprint.response(200, UpdatedSchema)
@@ -130,7 +130,7 @@ def update_todos(selection: Selection, fields: dict[str, Any]) -> dict[str, int]
 
 
 @blueprint.delete("")
-@blueprint.doc(operationId="deleteTodos", **responses(503))
+@blueprint.doc(operationId="deleteTodos", **responses(403, 503))
 @blueprint.arguments(BulkSelectionSchema(), location="query")
 @blueprint.response(200, DeletedSchema)
 def delete_todos(selection: Selection) -> dict[str, int]:
@@ -152,7 +152,7 @@ def get_todo(todo_id: int) -> Response:
 
 
 @blueprint.patch("/<int(signed=True):todo_id>")
-@blueprint.doc(operationId="updateTodo", **responses(404, 409, 412, 415, 503))
+@blueprint.doc(operationId="updateTodo", **responses(403, 404, 409, 412, 415, 503))
 @reads_header(IF_MATCH)
 @blueprint.arguments(TodoUpdateSchema())
 @blueprint.response(200, TodoSchema, headers=headers("ETag"))
@@ -165,7 +165,7 @@ def update_todo(fields: dict[str, Any], todo_id: int) -> Response:
 
 
 @blueprint.delete("/<int(signed=True):todo_id>")
-@blueprint.doc(operationId="deleteTodo", **responses(404, 412, 503))
+@blueprint.doc(operationId="deleteTodo", **responses(403, 404, 412, 503))
 @reads_header(IF_MATCH)
 @blueprint.response(204)
 def delete_todo(todo_id: int) -> None:

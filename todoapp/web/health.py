@@ -27,7 +27,7 @@ class StatusSchema(Schema):
 
 
 @blueprint.get("")
-@blueprint.doc(operationId="readiness", **responses(503))
+@blueprint.doc(operationId="readiness", security=[], **responses(503))
 @blueprint.response(200, StatusSchema, example={"status": "healthy"})
 def health() -> dict[str, str]:
     """Readiness: whether the database responds within 1.5 seconds"""
@@ -36,7 +36,7 @@ def health() -> dict[str, str]:
 
 
 @blueprint.get("/live")
-@blueprint.doc(operationId="liveness", **responses())
+@blueprint.doc(operationId="liveness", security=[], **responses())
 @blueprint.response(200, StatusSchema, example={"status": "alive"})
 def live() -> dict[str, str]:
     """Liveness: whether the process responds, whatever the state of the database"""

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import flask_swagger_ui
-from apispec import BasePlugin
+from apispec import APISpec, BasePlugin
 from flask import Blueprint, Flask, render_template
+from flask_smorest import Api
 from marshmallow import Schema, fields
-
-from todoapp.extensions import api
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -34,6 +33,11 @@ class ValidationFailureSchema(FailureSchema):
 
 FAILURES: dict[int, tuple[str, str]] = {
     400: ("Validation failed, or malformed HTTP", "description must not be empty"),
+    401: ("The request has neither the access token nor a session", "The access token is wrong"),
+    403: (
+        "Another site caused the request, and its origin is not one of `CORS_ORIGINS`",
+        "The origin 'https://example.com' must not change todos; see CORS_ORIGINS",
+    ),
     404: ("There is no such todo", "Todo 999 not found"),
     405: ("The path does not support the method", "Method not allowed"),
     408: ("The request did not arrive within `REQUEST_TIMEOUT`", "Request timeout"),
@@ -60,7 +64,12 @@ FAILURES: dict[int, tuple[str, str]] = {
 }
 # Including the statuses with which the web server refuses a request.
 ALWAYS = (400, 405, 408, 413, 414, 417, 431, 500, 501)
-FAILURE_HEADERS = {405: ("Allow",), 500: ("X-Request-ID",), 503: ("Retry-After",)}
+FAILURE_HEADERS = {
+    401: ("WWW-Authenticate",),
+    405: ("Allow",),
+    500: ("X-Request-ID",),
+    503: ("Retry-After",),
+}
 
 HEADERS = {
     "Allow": ("string", "Methods that the path supports"),
@@ -69,6 +78,7 @@ HEADERS = {
     "Link": ("string", '`<URL>; rel="next"`: the next page, if there is one'),
     "Location": ("string", "The path of the todo"),
     "Retry-After": ("integer", "Seconds after which to retry"),
+    "WWW-Authenticate": ("string", "`Bearer`"),
     "X-Request-ID": ("string", "ID of the request, also in the log; on every response"),
     "X-Total-Count": ("integer", "With `count=true`: the total number of todos"),
 }
@@ -138,6 +148,10 @@ def reads_header(described: dict[str, Any]) -> Callable[[View], View]:
 class HeadPlugin(BasePlugin):
     """Describes HEAD of each path with GET: the same without a body."""
 
+    def init_spec(self, spec: APISpec) -> None:
+        """Keep the description, whose components the operations refer to."""
+        self.spec = spec
+
     def operation_helper(
         self, path: str | None = None, operations: dict[str, Any] | None = None, **kwargs: Any
     ) -> None:
@@ -145,7 +159,7 @@ class HeadPlugin(BasePlugin):
         if not operations or "get" not in operations:
             return
         get = operations["get"]
-        components = api.spec.components.responses
+        components = self.spec.components.responses
         responses = {
             status: components[str(status)] if "$ref" in response else response
             for status, response in get["responses"].items()
@@ -161,15 +175,43 @@ class HeadPlugin(BasePlugin):
         }
 
 
-def init_app(app: Flask) -> None:
-    """Set up flask-smorest and /docs. Call it before blueprints are registered."""
+class AccessTokenPlugin(BasePlugin):
+    """Describes that operations require the access token, those without `security` excepted."""
+
+    def init_spec(self, spec: APISpec) -> None:
+        """Describe the scheme."""
+        spec.components.security_scheme("accessToken", {"type": "http", "scheme": "bearer"})
+
+    def operation_helper(
+        self, path: str | None = None, operations: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        """Add 401 to the operations of a path."""
+        for operation in (operations or {}).values():
+            if "security" not in operation:
+                operation["responses"]["401"] = {"$ref": "#/components/responses/401"}
+
+
+def init_app(app: Flask, *, requires_token: bool) -> Api:
+    """Add /openapi.json and /docs; return what describes the blueprints that it registers.
+
+    Unlike other extensions, flask-smorest's belongs to one application.
+
+    Args:
+        app: the application.
+        requires_token: whether `ACCESS_TOKEN` is set.
+    """
+    api = Api()
     api.ERROR_SCHEMA = FailureSchema
     api.DEFAULT_ERROR_RESPONSE_NAME = None
-    api.init_app(app, spec_kwargs={"extra_plugins": [HeadPlugin()]})
+    # In this order: HeadPlugin copies what the other one has added.
+    plugins = [*([AccessTokenPlugin()] if requires_token else []), HeadPlugin()]
+    api.init_app(app, spec_kwargs={"extra_plugins": plugins})
     # flask-smorest's own pagination is not used.
     del api.spec.components.schemas["PaginationMetadata"]
     api.spec.components.response("304", {"description": "Not modified", "headers": headers("ETag")})
     for status, (description, detail) in FAILURES.items():
+        if status == 401 and not requires_token:
+            continue
         example: dict[str, Any] = {"detail": detail}
         if status == 400:
             example["errors"] = {"description": [detail]}
@@ -183,3 +225,4 @@ def init_app(app: Flask) -> None:
             },
         )
     app.register_blueprint(blueprint)
+    return api
