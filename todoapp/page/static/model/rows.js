@@ -22,6 +22,15 @@ export function visibleRows() {
 		.filter((row) => row && !isUnconfirmed(row) && matches(row));
 }
 
+/** Return a todo with the pending changes applied, or a falsy value if it has been deleted. */
+export function currentRow({ key, id = idOf(key) }) {
+	const row = state.changes.reduce(applyChange, id ? rowOf(id) : { key });
+	return row?.description && row;
+}
+
+/** Return the ID of a todo that was created here, if the server has confirmed it. */
+const idOf = (key) => [...state.rowKeys].find(([, rowKey]) => rowKey === key)?.[0];
+
 function rowOf(id) {
 	const todo = state.todos.get(id);
 	return todo && { ...todo, key: state.rowKeys.get(id) ?? String(id), version: todo.updated_at };

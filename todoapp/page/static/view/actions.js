@@ -1,5 +1,6 @@
 // What the user can do to todos, and what the page says about it.
 
+import { currentRow } from "../model/rows.js";
 import { state } from "../model/state.js";
 import * as outbox from "../net/outbox.js";
 import { refresh } from "../net/sync.js";
@@ -21,8 +22,13 @@ export function add(descriptions) {
 	else announce(message);
 }
 
+// An event can hit a todo that has been deleted within the same frame: then there is no current row.
+
 export function toggle(row) {
-	update(row, { completed: !row.completed }, row.completed ? 1 : -1);
+	const current = currentRow(row);
+	if (!current) return;
+	const { completed } = current;
+	update(current, { completed: !completed }, completed ? 1 : -1);
 }
 
 export function rename(row, description) {
@@ -30,7 +36,10 @@ export function rename(row, description) {
 }
 
 /** Delete a todo; for a few seconds, the deletion can be undone. */
-export function remove({ key, id, version, description, completed }) {
+export function remove(row) {
+	const current = currentRow(row);
+	if (!current) return;
+	const { key, id, version, description, completed } = current;
 	const remainingDelta = completed ? 0 : -1;
 	const expected = expectedVersion(version);
 	outbox.add({ kind: "delete", key, id, version: expected, remainingDelta, held: true });
