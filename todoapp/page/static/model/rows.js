@@ -11,15 +11,12 @@ export function visibleRows() {
 	const changesOf = ({ key }) =>
 		changesByKey.has(undefined) ? changes : changesByKey.get(key) ?? [];
 	const creations = changes.filter(({ kind }) => kind === "create");
-	// The list may already contain a todo whose creation has not been confirmed: show it once.
-	const { after, fields } = creations[0] ?? {};
-	const isUnconfirmed = ({ id, description }) => id > after && description === fields.description;
 	const matches = ({ completed }) => !query.status || completed === (query.status === "completed");
 	// Only the server can tell whether a new todo matches a search.
 	const newRows = query.search ? [] : creations.reverse().map(({ key }) => ({ key }));
 	return [...newRows, ...[...ids].map(rowOf)]
 		.map((row) => row && changesOf(row).reduce(applyChange, row))
-		.filter((row) => row && !isUnconfirmed(row) && matches(row));
+		.filter((row) => row && matches(row));
 }
 
 /** Return a todo with the pending changes applied, or a falsy value if it has been deleted. */

@@ -15,14 +15,14 @@ export const state = {
 	deletedIds: new Set(),
 	/**
 	 * The changes that the server has not confirmed, in order: {kind, key, id, fields, version,
-	 * remainingDelta}, and `held` while the change can be undone. A bulk change has no key.
+	 * remainingDelta}, `held` while the change can be undone, and `sent` once it has been sent. A bulk
+	 * change has no key.
 	 */
 	changes: [],
 	/** The open editor: {key, id, version, original}. */
 	editing: null,
 	/** The number of incomplete todos on the server, without the pending changes. */
 	remaining: NaN,
-	newestId: 0,
 	/** The number of changes that the server has confirmed. */
 	confirmed: 0,
 };
@@ -51,7 +51,6 @@ export function renderIfScheduled() {
 export function upsertTodo(todo) {
 	const { id, updated_at } = todo;
 	const knownVersion = state.todos.get(id)?.updated_at;
-	state.newestId = Math.max(state.newestId, id);
 	if (!(knownVersion >= updated_at || state.deletedIds.has(id))) state.todos.set(id, todo);
 }
 

@@ -17,16 +17,21 @@ export class UnavailableError extends Error {}
 /** Return {data, headers}; `data` is undefined if `etag` is still current. */
 export const read = (path, signal, etag) => request("GET", path, { etag, signal });
 
-/** Make a change, given that the todo still has this version; return the response's body. */
-export async function send(method, path, body, version) {
-	return (await request(method, path, { body, version })).data;
+/**
+ * Make a change; return the response's body.
+ *
+ * With `version`, only if the todo still has it. With `key`, only once, however often it is sent.
+ */
+export async function send(method, path, { body, key, version } = {}) {
+	return (await request(method, path, { body, key, version })).data;
 }
 
-async function request(method, path, { body, etag, version, signal }) {
+async function request(method, path, { body, etag, key, version, signal }) {
 	const kind = method === "GET" ? "read" : "write";
 	const headers = {
 		...(body && { "Content-Type": "application/json" }),
 		...(etag && { "If-None-Match": etag }),
+		...(key && { "Idempotency-Key": key }),
 		// The ETag of a todo is its updated_at.
 		...(version && { "If-Match": `"${version}"` }),
 	};

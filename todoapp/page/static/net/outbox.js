@@ -3,11 +3,8 @@
 import { removeTodo, scheduleRender, state, upsertTodo } from "../model/state.js";
 import { local, persist, session } from "../model/storage.js";
 import { read, RequestError, send, UnavailableError } from "./api.js";
-import { delay, retryDelay } from "./delay.js";
+import { retryDelay } from "./delay.js";
 
-// The server waits up to 3 seconds for a lock: after that, a request without a response has
-// either been applied or failed.
-const LOCK_TIMEOUT_MS = 3500;
 const PREFIX = "outbox/";
 const storageKey = PREFIX + Math.random();
 
@@ -17,7 +14,6 @@ const storageKey = PREFIX + Math.random();
 const noLocks = { request: (_name, _options, task) => task?.(true) };
 const [storage, locks] = local && navigator.locks ? [local, navigator.locks] : [session, noLocks];
 
-let newestIdKnown = false;
 let settledListener;
 let sending = false;
 
@@ -99,40 +95,20 @@ async function attempt(change) {
 }
 
 function perform(change) {
-	const { kind, fields } = change;
-	if (kind === "create") return create(change);
-	if (kind === "complete") return send("PATCH", "?status=incomplete", fields);
+	const { kind, key, fields: body } = change;
+	change.sent = true;
+	// The row's key is random and kept until the server has responded: repeated requests create one
+	// todo.
+	if (kind === "create") return send("POST", "", { body, key });
+	if (kind === "complete") return send("PATCH", "?status=incomplete", { body });
 	if (kind === "clear") return send("DELETE", "?status=completed");
 	return changeOne(change);
 }
 
-/** Create a todo; on a retry, only if the previous attempt did not. */
-async function create(change) {
-	const { after, fields } = change;
-	if (after !== undefined) {
-		// The previous attempt got no response, and the server may still be handling it.
-		await delay(LOCK_TIMEOUT_MS);
-		const created = (await fetchNewest(100)).find(
-			({ id, description }) => id > after && description === fields.description,
-		);
-		if (created) return created;
-	}
-	if (!newestIdKnown) {
-		// The list may be filtered or sorted, and not contain the newest todo.
-		(await fetchNewest(1)).forEach(upsertTodo);
-		newestIdKnown = true;
-	}
-	// A todo that this request creates has a greater ID.
-	change.after = state.newestId;
-	save();
-	return send("POST", "", fields);
-}
-
-const fetchNewest = async (limit) => (await read(`?order=desc&limit=${limit}`)).data;
-
 async function changeOne({ kind, id, fields, version }) {
 	try {
-		return await send(kind === "update" ? "PATCH" : "DELETE", `/${id}`, fields, version);
+		const method = kind === "update" ? "PATCH" : "DELETE";
+		return await send(method, `/${id}`, { body: fields, version });
 	} catch (error) {
 		if (error.status === 404 && kind === "delete") return null;
 		if (error.status !== 412) throw error;

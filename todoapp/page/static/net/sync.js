@@ -130,8 +130,12 @@ async function refreshPages(signal) {
 	for (let i = 0; i < Math.min(pages.length, end); i++) {
 		if (i && !isInView(pages[i])) continue;
 		const previous = pages[i];
+		const { confirmed } = state;
 		const page = await load(previous.path, signal, previous.etag);
 		if (!page) continue;
+		// The page may lack a change that was confirmed meanwhile, or contain a todo whose ID only the
+		// response to its creation can tell: it would be shown twice. The next refresh is complete.
+		if (confirmed !== state.confirmed || state.changes.some(isBeingCreated)) return;
 		pages[i] = page;
 		if (previous.etag && confirmedAtLastRefresh === state.confirmed) {
 			callbacks.onChangedElsewhere();
@@ -145,6 +149,8 @@ async function refreshPages(signal) {
 	confirmedAtLastRefresh = state.confirmed;
 	await refreshCount(signal);
 }
+
+const isBeingCreated = ({ kind, sent }) => kind === "create" && sent;
 
 // The following page now begins elsewhere: it gets the todos that this page has lost, and no ETag,
 // so that it is loaded once it is in view.

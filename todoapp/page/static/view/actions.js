@@ -13,7 +13,7 @@ let undoNotice;
 export function add(descriptions) {
 	const changes = descriptions.map((description) => {
 		const fields = { description, completed: false };
-		return { kind: "create", key: `new-${Math.random()}`, fields, remainingDelta: 1 };
+		return { kind: "create", key: newKey(), fields, remainingDelta: 1 };
 	});
 	outbox.add(...changes);
 	const message = `Added ${summary(descriptions.length, descriptions[0])}`;
@@ -93,6 +93,9 @@ function update({ key, id, version }, fields, remainingDelta) {
 	const expected = expectedVersion(version);
 	outbox.add({ kind: "update", key, id, fields, version: expected, remainingDelta });
 }
+
+// crypto.randomUUID() requires HTTPS.
+const newKey = () => `new-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
 
 const heldChanges = () => state.changes.filter((change) => change.held);
 
