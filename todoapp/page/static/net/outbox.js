@@ -4,37 +4,42 @@ import { removeTodo, scheduleRender, state, upsertTodo } from "../model/state.js
 import { local, persist, session } from "../model/storage.js";
 import { read, RequestError, send, UnavailableError } from "./api.js";
 import { retryDelay } from "./delay.js";
+import { ifNotOwned, own } from "./ownership.js";
 
 const PREFIX = "outbox/";
 const storageKey = PREFIX + Math.random();
 
-// Every page has an outbox of its own in localStorage, and holds a lock for as long as it is open.
-// An outbox that is not locked belongs to a closed page: any other page sends its changes. There
-// are no locks on plain HTTP: each tab then keeps its outbox in sessionStorage.
-const noLocks = { request: (_name, _options, task) => task?.(true) };
-const [storage, locks] = local && navigator.locks ? [local, navigator.locks] : [session, noLocks];
+// Every page has an outbox of its own in localStorage, and owns it for as long as it is open. An
+// outbox without an owner belongs to a closed page: any other page sends its changes.
+const storage = local ?? session;
 
+let adoption = Promise.resolve();
 let settledListener;
 let sending = false;
 
 /** Start to send. Call `onSettled(change, error)` for each change that is confirmed or rejected. */
 export function start(onSettled) {
 	settledListener = onSettled;
-	locks.request(storageKey, () => new Promise(() => {}));
+	own(storageKey);
 	addEventListener("visibilitychange", adoptOutboxes);
 	adoptOutboxes();
 }
 
-async function adoptOutboxes() {
+// One after the other: this page does not compete with itself.
+function adoptOutboxes() {
 	for (const other of Object.keys(storage).filter((name) => name.startsWith(PREFIX))) {
-		await locks.request(other, { ifAvailable: true }, (lock) => {
-			if (!lock || other === storageKey) return;
-			// A bulk change was meant for the todos as they were then.
-			state.changes.push(...JSON.parse(storage[other] ?? "[]").filter(({ key }) => key));
-			release();
-			persist(storage, other);
-		});
+		if (other === storageKey) continue;
+		adoption = adoption.then(() => ifNotOwned(other, () => adopt(other)));
 	}
+}
+
+function adopt(other) {
+	// A bulk change was meant for the todos as they were then.
+	const changes = JSON.parse(storage[other] ?? "[]").filter(({ key }) => key);
+	state.changes.push(...changes.map((change) => ({ ...change, held: false })));
+	save();
+	persist(storage, other);
+	sendAll();
 }
 
 /** Show changes and, unless they are held, send them in order. */
