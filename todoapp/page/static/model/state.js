@@ -16,13 +16,15 @@ export const state = {
 	/**
 	 * The changes that the server has not confirmed, in order: {kind, key, id, fields, version,
 	 * remainingDelta}, `held` while the change can be undone, and `sent` once it has been sent. A bulk
-	 * change has no key.
+	 * change has no key, and does not affect todos that were changed after `before`.
 	 */
 	changes: [],
 	/** The open editor: {key, id, version, original}. */
 	editing: null,
 	/** The number of incomplete todos on the server, without the pending changes. */
 	remaining: NaN,
+	/** When the server last returned the list, by its clock. */
+	seenAt: "",
 	/** The number of changes that the server has confirmed. */
 	confirmed: 0,
 };
@@ -52,6 +54,12 @@ export function upsertTodo(todo) {
 	const { id, updated_at } = todo;
 	const knownVersion = state.todos.get(id)?.updated_at;
 	if (!(knownVersion >= updated_at || state.deletedIds.has(id))) state.todos.set(id, todo);
+}
+
+/** Remember that the state of a time is known; `timestamp` is the server's. */
+export function markSeen(timestamp) {
+	// The clocks of several servers may differ.
+	if (timestamp > state.seenAt) state.seenAt = timestamp;
 }
 
 export function removeTodo(id) {

@@ -18,12 +18,17 @@ export class UnavailableError extends Error {}
 export const read = (path, signal, etag) => request("GET", path, { etag, signal });
 
 /**
- * Make a change; return the response's body.
+ * Make a change; return {data, headers}.
  *
  * With `version`, only if the todo still has it. With `key`, only once, however often it is sent.
  */
-export async function send(method, path, { body, key, version } = {}) {
-	return (await request(method, path, { body, key, version })).data;
+export const send = (method, path, { body, key, version } = {}) =>
+	request(method, path, { body, key, version });
+
+/** Return the time of a response by the server's clock, or "". `Date` has whole seconds. */
+export function timeOf(headers, microseconds = "000000") {
+	const time = Date.parse(headers.get("Date"));
+	return time ? new Date(time).toISOString().replace("000Z", `${microseconds}Z`) : "";
 }
 
 async function request(method, path, { body, etag, key, version, signal }) {

@@ -1,8 +1,8 @@
 // The outbox: changes are persisted until the server has responded, and sent in order.
 
-import { removeTodo, scheduleRender, state, upsertTodo } from "../model/state.js";
+import { markSeen, removeTodo, scheduleRender, state, upsertTodo } from "../model/state.js";
 import { local, persist, session } from "../model/storage.js";
-import { read, RequestError, send, UnavailableError } from "./api.js";
+import { read, RequestError, send, timeOf, UnavailableError } from "./api.js";
 import { retryDelay } from "./delay.js";
 import { ifNotOwned, own } from "./ownership.js";
 
@@ -34,8 +34,7 @@ function adoptOutboxes() {
 }
 
 function adopt(other) {
-	// A bulk change was meant for the todos as they were then.
-	const changes = JSON.parse(storage[other] ?? "[]").filter(({ key }) => key);
+	const changes = JSON.parse(storage[other] ?? "[]");
 	state.changes.push(...changes.map((change) => ({ ...change, held: false })));
 	save();
 	persist(storage, other);
@@ -44,10 +43,9 @@ function adopt(other) {
 
 /** Show changes and, unless they are held, send them in order. */
 export function add(...changes) {
-	// A held bulk change was meant for the todos as they were: send it before what changes them.
+	// A held bulk change does not affect what has changed since: send it before what changes a todo.
 	const [{ held, kind }] = changes;
-	const mustPrecede = (other) => !other.key && (kind !== "create" || other.kind === "complete");
-	if (!held && state.changes.some(mustPrecede)) release();
+	if (!held && kind !== "create" && state.changes.some(({ key }) => !key)) release();
 	state.changes.push(...changes);
 	save();
 	sendAll();
@@ -89,9 +87,9 @@ async function sendAll() {
 
 async function attempt(change) {
 	try {
-		const result = await perform(change);
+		const { data, headers } = await perform(change);
 		state.changes = state.changes.filter((other) => other !== change);
-		confirmChange(change, result);
+		confirmChange(change, data, headers);
 	} catch (error) {
 		if (error instanceof RequestError) return rejectChange(change, error);
 		if (!(error instanceof UnavailableError)) throw error;
@@ -100,13 +98,14 @@ async function attempt(change) {
 }
 
 function perform(change) {
-	const { kind, key, fields: body } = change;
+	const { before, kind, key, fields: body } = change;
 	change.sent = true;
 	// The row's key is random and kept until the server has responded: repeated requests create one
 	// todo.
 	if (kind === "create") return send("POST", "", { body, key });
-	if (kind === "complete") return send("PATCH", "?status=incomplete", { body });
-	if (kind === "clear") return send("DELETE", "?status=completed");
+	const until = `updated_before=${before}`;
+	if (kind === "complete") return send("PATCH", `?status=incomplete&${until}`, { body });
+	if (kind === "clear") return send("DELETE", `?status=completed&${until}`);
 	return changeOne(change);
 }
 
@@ -115,28 +114,30 @@ async function changeOne({ kind, id, fields, version }) {
 		const method = kind === "update" ? "PATCH" : "DELETE";
 		return await send(method, `/${id}`, { body: fields, version });
 	} catch (error) {
-		if (error.status === 404 && kind === "delete") return null;
+		if (error.status === 404 && kind === "delete") return {};
 		if (error.status !== 412) throw error;
-		const { data: current } = await read(`/${id}`);
+		const response = await read(`/${id}`);
+		const current = response.data;
 		// The change may have been made already, by an attempt that got no response.
 		const hasFields = ([name, value]) => current[name] === value;
-		if (fields && Object.entries(fields).every(hasFields)) return current;
+		if (fields && Object.entries(fields).every(hasFields)) return response;
 		throw Object.assign(error, { current });
 	}
 }
 
-function confirmChange(change, result) {
+function confirmChange(change, data, headers) {
 	const { kind, key, id, remainingDelta = 0 } = change;
 	state.confirmed++;
-	state.remaining = kind === "complete" ? 0 : state.remaining + remainingDelta;
+	state.remaining += kind === "complete" ? -data.updated : remainingDelta;
 	if (kind === "create") {
-		state.rowKeys.set(result.id, key);
+		state.rowKeys.set(data.id, key);
 		const { search, order } = state.query;
-		if (!search && order !== "asc") state.pages[0]?.ids.unshift(result.id);
+		if (!search && order !== "asc") state.pages[0]?.ids.unshift(data.id);
 	}
 	if (kind === "delete") removeTodo(id);
-	else if (key) rebaseLaterChanges(change, result);
-	else applyBulkChange(kind);
+	else if (key) rebaseLaterChanges(change, data);
+	else if (kind === "clear") removeCleared(change);
+	else markCompleted(change, timeOf(headers, "999999"));
 	save();
 	settledListener(change);
 }
@@ -151,17 +152,25 @@ function rebaseLaterChanges({ key, version }, todo) {
 	}
 }
 
-function applyBulkChange(kind) {
-	for (const todo of state.todos.values()) {
-		if (todo.completed !== (kind === "clear")) continue;
+function removeCleared({ before }) {
+	for (const { id, completed, updated_at } of state.todos.values()) {
 		// Removed from the list, not marked as deleted: another client may have reopened the todo,
 		// and the next refresh then returns it.
-		if (todo.completed) state.todos.delete(todo.id);
-		// The new version is not known.
-		else Object.assign(todo, { completed: true, updated_at: "" });
+		if (completed && updated_at <= before) state.todos.delete(id);
 	}
-	if (kind === "clear") return;
-	for (const later of [...state.changes, state.editing]) if (later) later.version = "";
+}
+
+function markCompleted({ before }, time) {
+	// The new versions are not known, only that they are not later than the response.
+	for (const todo of state.todos.values()) {
+		if (todo.completed || todo.updated_at > before) continue;
+		Object.assign(todo, { completed: true, updated_at: "" });
+	}
+	for (const later of [...state.changes, state.editing]) {
+		if (later?.version <= before) later.version = "";
+		if (later?.before < time) later.before = time;
+	}
+	markSeen(time);
 }
 
 function rejectChange(change, error) {

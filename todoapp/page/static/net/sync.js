@@ -1,7 +1,7 @@
 // Loads the list page by page, and polls the server for changes of other clients.
 
-import { scheduleRender, state, upsertTodo } from "../model/state.js";
-import { read, RequestError, UnavailableError } from "./api.js";
+import { markSeen, scheduleRender, state, upsertTodo } from "../model/state.js";
+import { read, RequestError, timeOf, UnavailableError } from "./api.js";
 import { delay, retryDelay } from "./delay.js";
 
 const POLL_INTERVAL_MS = 3500;
@@ -176,6 +176,7 @@ async function refreshCount(signal) {
 /** Load a page, or return null if `etag` is still current. */
 async function load(path, signal, etag) {
 	const { data, headers } = await read(path, signal, etag);
+	markSeen(timeOf(headers));
 	if (!data) return null;
 	data.forEach(upsertTodo);
 	const link = headers.get("Link")?.match(/<(.*)>/)[1];
