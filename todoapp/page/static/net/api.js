@@ -3,16 +3,22 @@
 const API = document.documentElement.dataset.api;
 const TIMEOUT_MS = 40_000;
 
-/** The server rejected the request: a retry would not help. */
-export class RequestError extends Error {
+class ApiError extends Error {
 	constructor(message, status) {
 		super(message);
 		this.status = status;
 	}
 }
 
-/** The server is unavailable: retry later. A change may have been made all the same. */
-export class UnavailableError extends Error {}
+/** The server rejected the request: a retry would not help. */
+export class RequestError extends ApiError {}
+
+/**
+ * The server is unavailable: retry later. A change may have been made all the same.
+ *
+ * There is no status if there was no response.
+ */
+export class UnavailableError extends ApiError {}
 
 /** Return {data, headers}; `data` is undefined if `etag` is still current. */
 export const read = (path, signal, etag) => request("GET", path, { etag, signal });
@@ -59,7 +65,7 @@ async function request(method, path, { body, etag, key, version, signal }) {
 	const message = data?.detail ?? `The server ${reason}`;
 	if (isTemporary(kind, status, data, ok)) {
 		reportOutage(kind, message);
-		throw new UnavailableError(message);
+		throw new UnavailableError(message, response?.status);
 	}
 	reportRecovery(kind);
 	if (ok || status === 304) return { data, headers: response.headers };
@@ -89,7 +95,8 @@ function reportOutage(kind, message) {
 	notifyListener();
 }
 
-function reportRecovery(kind) {
+/** End an outage of reads or writes. */
+export function reportRecovery(kind) {
 	if (outages.delete(kind)) notifyListener();
 }
 

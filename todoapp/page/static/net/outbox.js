@@ -2,10 +2,12 @@
 
 import { markSeen, removeTodo, scheduleRender, state, upsertTodo } from "../model/state.js";
 import { local, persist, session } from "../model/storage.js";
-import { read, RequestError, send, timeOf, UnavailableError } from "./api.js";
+import { read, reportRecovery, RequestError, send, timeOf, UnavailableError } from "./api.js";
 import { retryDelay } from "./delay.js";
 import { ifNotOwned, own } from "./ownership.js";
 
+// After three responses with an error, or six requests without a response.
+const MAX_FAILURES = 6;
 const PREFIX = "outbox/";
 const storageKey = PREFIX + Math.random();
 
@@ -17,7 +19,12 @@ let adoption = Promise.resolve();
 let settledListener;
 let sending = false;
 
-/** Start to send. Call `onSettled(change, error)` for each change that is confirmed or rejected. */
+/**
+ * Start to send.
+ *
+ * `onSettled(change, error)` is called for each change that is confirmed or rejected. If `error` is
+ * an UnavailableError, the change was given up, and `error.changes` can be added again.
+ */
 export function start(onSettled) {
 	settledListener = onSettled;
 	own(storageKey);
@@ -35,7 +42,7 @@ function adoptOutboxes() {
 
 function adopt(other) {
 	const changes = JSON.parse(storage[other] ?? "[]");
-	state.changes.push(...changes.map((change) => ({ ...change, held: false })));
+	state.changes.push(...changes.map((change) => ({ ...change, held: false, failures: 0 })));
 	save();
 	persist(storage, other);
 	sendAll();
@@ -79,10 +86,22 @@ async function sendAll() {
 	sending = true;
 	try {
 		let change;
-		while ((change = state.changes.find(({ held }) => !held))) await attempt(change);
+		while ((change = nextChange())) await attempt(change);
 	} finally {
 		sending = false;
 	}
+}
+
+/** Return the first change or, if that has failed repeatedly, the one with the fewest failures. */
+function nextChange() {
+	const changes = state.changes.filter(({ held }) => !held);
+	const [first] = changes;
+	if (!(first?.failures >= MAX_FAILURES) || first.othersSucceed) return first;
+	// The changes of a todo must stay in order.
+	const heads = changes.filter((change) =>
+		change === changes.find(({ key }) => key === change.key)
+	);
+	return heads.reduce((a, b) => (b.failures ?? 0) < (a.failures ?? 0) ? b : a);
 }
 
 async function attempt(change) {
@@ -90,12 +109,24 @@ async function attempt(change) {
 		const { data, headers } = await perform(change);
 		state.changes = state.changes.filter((other) => other !== change);
 		confirmChange(change, data, headers);
+		for (const other of state.changes) other.othersSucceed = other.failures >= MAX_FAILURES;
 	} catch (error) {
 		if (error instanceof RequestError) return rejectChange(change, error);
 		if (!(error instanceof UnavailableError)) throw error;
+		change.failures = (change.failures ?? 0) + (error.status ? 2 : 1);
+		// In an outage of everything, all changes wait, and stay in order.
+		if (change.failures >= MAX_FAILURES && !await canRead()) change.failures = 0;
+		// A bulk change can take longer than the server allows. It contains nothing that was typed.
+		const isTooLarge = !change.key && change.failures >= MAX_FAILURES;
+		if (change.othersSucceed || isTooLarge) {
+			reportRecovery("write");
+			return rejectChange(change, error);
+		}
 		await retryDelay();
 	}
 }
+
+const canRead = () => read("?limit=1").then(() => true, () => false);
 
 function perform(change) {
 	const { before, kind, key, fields: body } = change;
@@ -114,6 +145,7 @@ async function changeOne({ kind, id, fields, version }) {
 		const method = kind === "update" ? "PATCH" : "DELETE";
 		return await send(method, `/${id}`, { body: fields, version });
 	} catch (error) {
+		if (!(error instanceof RequestError)) throw error;
 		if (error.status === 404 && kind === "delete") return {};
 		if (error.status !== 412) throw error;
 		const response = await read(`/${id}`);
@@ -175,12 +207,19 @@ function markCompleted({ before }, time) {
 
 function rejectChange(change, error) {
 	const { kind, key, id } = change;
-	// Without its creation, there is no todo that later changes could apply to.
-	const isRejected = (other) => other === change || (kind === "create" && other.key === key);
+	const isGivenUp = error instanceof UnavailableError;
+	// Without its creation, there is no todo that later changes could apply to. And those of a change
+	// that was given up can be added again together with it.
+	const takesOthers = key && (kind === "create" || isGivenUp);
+	const isRejected = (other) => other === change || (takesOthers && other.key === key);
 	const rejected = state.changes.filter(isRejected);
 	state.changes = state.changes.filter((other) => !isRejected(other));
 	if (error.current) state.todos.set(id, error.current);
-	if (error.status === 404 && id) removeTodo(id);
+	if (isGivenUp) {
+		error.changes = rejected.map((each) => ({ ...each, failures: 0, othersSucceed: false }));
+	} else if (error.status === 404 && id) {
+		removeTodo(id);
+	}
 	save();
 	const fields = Object.assign({}, ...rejected.map((each) => each.fields));
 	settledListener({ ...change, fields }, error);

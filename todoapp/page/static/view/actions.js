@@ -86,7 +86,12 @@ export function onChangeSettled({ key, id, kind, fields, version }, error) {
 	if (error) reportError({ key, id, version }, fields?.description, error);
 }
 
-function reportError({ key, id, version }, typed, { current, message, status }) {
+function reportError({ key, id, version }, typed, { changes, current, message, status }) {
+	if (changes) {
+		const action = () => outbox.add(...changes);
+		const text = typed ? ` “${typed}”` : "";
+		return showNotice(`Couldn't save${text}: ${message}`, { label: "Try again", action });
+	}
 	let reason = message;
 	if (current) reason = `it was changed elsewhere to ${quote(current.description)}`;
 	else if (status === 404) reason = "it was deleted elsewhere";
