@@ -16,7 +16,7 @@ export class RequestError extends ApiError {}
 /**
  * The server is unavailable: retry later. A change may have been made all the same.
  *
- * There is no status if there was no response.
+ * There is no status if there was no response. With status 401, the user has to sign in first.
  */
 export class UnavailableError extends ApiError {}
 
@@ -64,8 +64,10 @@ async function request(method, path, { body, etag, key, version, signal }) {
 	const reason = response ? `responded with status ${status}` : "cannot be reached";
 	const message = data?.detail ?? `The server ${reason}`;
 	if (isTemporary(kind, status, data, ok)) {
-		reportOutage(kind, message);
-		throw new UnavailableError(message, response?.status);
+		const error = new UnavailableError(message, response?.status);
+		outages.set(kind, error);
+		notifyListener();
+		throw error;
 	}
 	reportRecovery(kind);
 	if (ok || status === 304) return { data, headers: response.headers };
@@ -73,7 +75,7 @@ async function request(method, path, { body, etag, key, version, signal }) {
 }
 
 function isTemporary(kind, status, data, ok) {
-	if ([408, 429].includes(status)) return true;
+	if ([401, 408, 429].includes(status)) return true;
 	// A response that is not JSON comes from a proxy.
 	if (!data && (ok || status === 404)) return true;
 	// The page cannot do without the list, so it retries whatever a changed query would not help. A
@@ -81,18 +83,15 @@ function isTemporary(kind, status, data, ok) {
 	return kind === "read" ? status > 400 && status !== 404 : status > 500;
 }
 
-// The messages of current outages. Reads can succeed while writes fail, and vice versa.
+// The errors of current outages. Reads can succeed while writes fail, and vice versa.
 const outages = new Map();
 let outageListener;
 
-/** Call `listener(message)` when an outage begins or changes, and with "" when it ends. */
+/**
+ * Call `listener(message, isSignedOut)` when an outage begins or goes on, and with "" when it ends.
+ */
 export function onOutage(listener) {
 	outageListener = listener;
-}
-
-function reportOutage(kind, message) {
-	outages.set(kind, message);
-	notifyListener();
 }
 
 /** End an outage of reads or writes. */
@@ -101,6 +100,7 @@ export function reportRecovery(kind) {
 }
 
 function notifyListener() {
-	const [message = ""] = outages.values();
-	outageListener(message);
+	const errors = [...outages.values()];
+	const isSignedOut = errors.some(({ status }) => status === 401);
+	outageListener(errors[0]?.message ?? "", isSignedOut);
 }

@@ -113,17 +113,22 @@ async function attempt(change) {
 	} catch (error) {
 		if (error instanceof RequestError) return rejectChange(change, error);
 		if (!(error instanceof UnavailableError)) throw error;
-		change.failures = (change.failures ?? 0) + (error.status ? 2 : 1);
-		// In an outage of everything, all changes wait, and stay in order.
-		if (change.failures >= MAX_FAILURES && !await canRead()) change.failures = 0;
-		// A bulk change can take longer than the server allows. It contains nothing that was typed.
-		const isTooLarge = !change.key && change.failures >= MAX_FAILURES;
-		if (change.othersSucceed || isTooLarge) {
+		if (await cannotSucceed(change, error)) {
 			reportRecovery("write");
 			return rejectChange(change, error);
 		}
-		await retryDelay();
+		await retryDelay(error);
 	}
+}
+
+async function cannotSucceed(change, { status }) {
+	// The user is signed out.
+	if (status === 401) return false;
+	change.failures = (change.failures ?? 0) + (status ? 2 : 1);
+	// In an outage of everything, all changes wait, and stay in order.
+	if (change.failures >= MAX_FAILURES && !await canRead()) change.failures = 0;
+	// A bulk change can take longer than the server allows. It contains nothing that was typed.
+	return change.othersSucceed || (!change.key && change.failures >= MAX_FAILURES);
 }
 
 const canRead = () => read("?limit=1").then(() => true, () => false);

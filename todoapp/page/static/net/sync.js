@@ -113,7 +113,7 @@ async function attempt(signal, task) {
 		scheduleRender();
 	} catch (error) {
 		if (signal.aborted) return;
-		if (error instanceof UnavailableError) return retryDelay();
+		if (error instanceof UnavailableError) return retryDelay(error);
 		if (!(error instanceof RequestError)) throw error;
 		callbacks.onRejected(error.message);
 		open({});

@@ -16,9 +16,16 @@ export function announce(message) {
 	byId("status").textContent = message;
 }
 
-/** Show that the server is unavailable, until the next call with "". */
-export function showOutage(message) {
+/** Show that the server is unavailable or the user is signed out, until the next call with "". */
+export function showOutage(message, isSignedOut) {
 	const banner = byId("banner");
+	if (isSignedOut) {
+		const link = byId("signed-out").content.cloneNode(true);
+		if (!banner.querySelector("a")) banner.replaceChildren(link);
+		const next = encodeURIComponent(location.pathname + location.search);
+		banner.querySelector("a").href = `/login?next=${next}`;
+		return;
+	}
 	const text = message && `${message}. Trying again; your changes are kept.`;
 	// Setting the same text again would make a screen reader repeat it.
 	if (banner.textContent !== text) banner.textContent = text;
