@@ -1,7 +1,7 @@
 // The outbox: changes are persisted until the server has responded, and sent in order.
 
 import { markSeen, removeTodo, scheduleRender, state, upsertTodo } from "../model/state.js";
-import { local, persist, session } from "../model/storage.js";
+import { local, persist, restore, session } from "../model/storage.js";
 import { read, reportRecovery, RequestError, send, timeOf, UnavailableError } from "./api.js";
 import { retryDelay } from "./delay.js";
 import { ifNotOwned, own } from "./ownership.js";
@@ -16,6 +16,7 @@ const storageKey = PREFIX + Math.random();
 const storage = local ?? session;
 
 let adoption = Promise.resolve();
+let persisted = true;
 let settledListener;
 let sending = false;
 
@@ -41,12 +42,24 @@ function adoptOutboxes() {
 }
 
 function adopt(other) {
-	const changes = JSON.parse(storage[other] ?? "[]");
+	const stored = restore(storage, other);
+	const changes = Array.isArray(stored) ? stored.filter(isComplete) : [];
 	state.changes.push(...changes.map((change) => ({ ...change, held: false, failures: 0 })));
 	save();
 	persist(storage, other);
 	sendAll();
 }
+
+// Another release of the page may have stored the change.
+function isComplete(change) {
+	const { before, fields, key, kind } = change ?? {};
+	if (["complete", "clear"].includes(kind)) return typeof before === "string";
+	if (typeof key !== "string") return false;
+	return kind === "delete" || (["create", "update"].includes(kind) && fields instanceof Object);
+}
+
+/** Return whether the unsent changes outlive the page. */
+export const isPersisted = () => persisted;
 
 /** Show changes and, unless they are held, send them in order. */
 export function add(...changes) {
@@ -78,7 +91,8 @@ export function sendHeld() {
 
 function save() {
 	scheduleRender();
-	persist(storage, storageKey, state.changes.length && JSON.stringify(state.changes));
+	const { changes } = state;
+	persisted = persist(storage, storageKey, changes.length && JSON.stringify(changes));
 }
 
 async function sendAll() {
