@@ -30,7 +30,8 @@ OPTIONS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     # Playwright's routes could block requests to other hosts, too, but they disable the cache.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    # The name is for tests on plain HTTP: 127.0.0.1 is a secure context.
+    "--host-resolver-rules=MAP plain.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 TIMEOUT_MS = 15_000
 """Timeout of each wait: the machine is busy with other tests."""

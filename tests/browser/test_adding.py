@@ -289,37 +289,3 @@ def test_unconfirmed_todo_is_created_although_an_older_one_has_the_same_descript
     page.route("**/api/todos", lambda route: route.abort(), times=1)
     add(page, "Milk")
     wait_until(lambda: page.title() and [text for text, _ in table(sql)][60:] == ["Milk"] * 2)
-
-
-def test_todos_are_added_once_each_when_storage_is_full(page: Page, sql: Sql) -> None:
-    page.goto("/")
-    page.evaluate(
-        """() => {
-            for (const storage of [localStorage, sessionStorage]) {
-                for (let size = 2 ** 23; size >= 1; size /= 2) {
-                    try {
-                        storage.filler = (storage.filler ?? "") + "x".repeat(size);
-                    } catch {}
-                }
-            }
-        }"""
-    )
-    add(page, "Milk")
-    add(page, "Bread")
-    expect(descriptions(page)).to_have_text(["Bread", "Milk"])
-    expect(field(page)).to_have_value("")
-    wait_until(lambda: table(sql) == [("Milk", False), ("Bread", False)])
-
-
-def test_todos_are_added_when_storage_is_blocked(page: Page, sql: Sql) -> None:
-    page.add_init_script(
-        """for (const name of ["localStorage", "sessionStorage"]) {
-            Object.defineProperty(window, name, {
-                get() { throw new DOMException("Access is denied.", "SecurityError"); },
-            });
-        }"""
-    )
-    page.goto("/")
-    add(page, "Milk")
-    expect(descriptions(page)).to_have_text(["Milk"])
-    wait_until(lambda: table(sql) == [("Milk", False)])

@@ -12,6 +12,7 @@ from tests.support.page import (
     checkbox,
     descriptions,
     edit,
+    hide,
     insert,
     item,
     pause_clock,
@@ -32,19 +33,6 @@ def other(
 ) -> Page:
     """A second page."""
     return (context if request.param == "another tab" else new_context()).new_page()
-
-
-def hide(page: Page, hidden: bool = True) -> None:
-    """Let the page believe that its tab is in the background, or no longer."""
-    page.evaluate(
-        """hidden => {
-            Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
-            const value = hidden ? "hidden" : "visible";
-            Object.defineProperty(document, "visibilityState", { value, configurable: true });
-            document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
-        }""",
-        hidden,
-    )
 
 
 def open_hidden(page: Page, shown: str) -> None:

@@ -82,6 +82,19 @@ def changes(page: Page) -> list[tuple[str, str, str | None]]:
     return sent
 
 
+def hide(page: Page, hidden: bool = True) -> None:
+    """Let the page believe that its tab is in the background, or no longer."""
+    page.evaluate(
+        """hidden => {
+            Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+            const value = hidden ? "hidden" : "visible";
+            Object.defineProperty(document, "visibilityState", { value, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+        }""",
+        hidden,
+    )
+
+
 def pause_clock(page: Page) -> None:
     """Pause the page's clock, which the test has installed.
 

@@ -63,7 +63,7 @@ notices.start(() => list.moveFocus(0));
 toolbar.start();
 compose.start();
 keyboard.start();
-onOutage(notices.showOutage);
+onOutage((...outage) => notices.showOutage(...outage, outbox.isPersisted()));
 outbox.start(actions.onChangeSettled);
 sync.start({
 	idsInView: list.idsInView,

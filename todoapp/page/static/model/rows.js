@@ -11,37 +11,51 @@ export function visibleRows() {
 	const changesOf = ({ key }) =>
 		changesByKey.has(undefined) ? changes : changesByKey.get(key) ?? [];
 	const creations = changes.filter(({ kind }) => kind === "create");
-	// The list may already contain a todo whose creation has not been confirmed: show it once.
-	const { after, fields } = creations[0] ?? {};
-	const isUnconfirmed = ({ id, description }) => id > after && description === fields.description;
 	const matches = ({ completed }) => !query.status || completed === (query.status === "completed");
 	// Only the server can tell whether a new todo matches a search.
 	const newRows = query.search ? [] : creations.reverse().map(({ key }) => ({ key }));
 	return [...newRows, ...[...ids].map(rowOf)]
 		.map((row) => row && changesOf(row).reduce(applyChange, row))
-		.filter((row) => row && !isUnconfirmed(row) && matches(row));
+		.filter((row) => row && matches(row));
 }
+
+/** Return a row with the pending changes applied, or a falsy value if the todo was deleted. */
+export function currentRow(key) {
+	const created = [...state.rowKeys].find(([, rowKey]) => rowKey === key);
+	const id = created ? created[0] : Number(key);
+	const row = state.changes.reduce(applyChange, id ? rowOf(id) : { key });
+	return row?.description && row;
+}
+
+/** Return the current rows of the todos that have pending changes. */
+export const changedRows = () =>
+	[...new Set(state.changes.map(({ key }) => key))].map(currentRow).filter(Boolean);
 
 function rowOf(id) {
 	const todo = state.todos.get(id);
 	return todo && { ...todo, key: state.rowKeys.get(id) ?? String(id), version: todo.updated_at };
 }
 
-function applyChange(row, { kind, key, fields }) {
+function applyChange(row, { before, kind, key, fields }) {
 	if (key) {
 		if (key !== row?.key) return row;
 		return kind === "delete" ? null : { ...row, ...fields };
 	}
-	// A new row has no description until its creation has been applied: a bulk change does not
-	// affect todos that are created after it.
-	if (!row?.description) return row;
+	// A row without a version has not been created yet.
+	if (!(row?.version <= before)) return row;
 	if (kind === "complete") return { ...row, ...fields };
 	return row.completed ? null : row;
 }
 
 /** Return the number of incomplete todos once the pending changes are made. */
-export const remainingCount = () =>
-	state.changes.reduce(
-		(count, { kind, remainingDelta = 0 }) => kind === "complete" ? 0 : count + remainingDelta,
-		state.remaining,
-	);
+export function remainingCount() {
+	const { changes, remaining, todos } = state;
+	const complete = changes.findLast(({ kind }) => kind === "complete");
+	if (!complete) {
+		return changes.reduce((count, { remainingDelta = 0 }) => count + remainingDelta, remaining);
+	}
+	// Only those remain that were changed later.
+	const later = [...todos.values()].filter(({ updated_at }) => updated_at > complete.before);
+	const keys = new Set([...later.map(({ id }) => rowOf(id).key), ...changes.map(({ key }) => key)]);
+	return [...keys].map(currentRow).filter((row) => row && !row.completed).length;
+}

@@ -15,14 +15,16 @@ export const state = {
 	deletedIds: new Set(),
 	/**
 	 * The changes that the server has not confirmed, in order: {kind, key, id, fields, version,
-	 * remainingDelta}, and `held` while the change can be undone. A bulk change has no key.
+	 * remainingDelta}, `held` while the change can be undone, and `sent` once it has been sent. A bulk
+	 * change has no key, and does not affect todos that were changed after `before`.
 	 */
 	changes: [],
 	/** The open editor: {key, id, version, original}. */
 	editing: null,
 	/** The number of incomplete todos on the server, without the pending changes. */
 	remaining: NaN,
-	newestId: 0,
+	/** When the server last returned the list, by its clock. */
+	seenAt: "",
 	/** The number of changes that the server has confirmed. */
 	confirmed: 0,
 };
@@ -51,8 +53,13 @@ export function renderIfScheduled() {
 export function upsertTodo(todo) {
 	const { id, updated_at } = todo;
 	const knownVersion = state.todos.get(id)?.updated_at;
-	state.newestId = Math.max(state.newestId, id);
 	if (!(knownVersion >= updated_at || state.deletedIds.has(id))) state.todos.set(id, todo);
+}
+
+/** Remember that the state of a time is known; `timestamp` is the server's. */
+export function markSeen(timestamp) {
+	// The clocks of several servers may differ.
+	if (timestamp > state.seenAt) state.seenAt = timestamp;
 }
 
 export function removeTodo(id) {

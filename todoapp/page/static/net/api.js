@@ -3,30 +3,46 @@
 const API = document.documentElement.dataset.api;
 const TIMEOUT_MS = 40_000;
 
-/** The server rejected the request: a retry would not help. */
-export class RequestError extends Error {
+class ApiError extends Error {
 	constructor(message, status) {
 		super(message);
 		this.status = status;
 	}
 }
 
-/** The server is unavailable: retry later. A change may have been made all the same. */
-export class UnavailableError extends Error {}
+/** The server rejected the request: a retry would not help. */
+export class RequestError extends ApiError {}
+
+/**
+ * The server is unavailable: retry later. A change may have been made all the same.
+ *
+ * There is no status if there was no response. With status 401, the user has to sign in first.
+ */
+export class UnavailableError extends ApiError {}
 
 /** Return {data, headers}; `data` is undefined if `etag` is still current. */
 export const read = (path, signal, etag) => request("GET", path, { etag, signal });
 
-/** Make a change, given that the todo still has this version; return the response's body. */
-export async function send(method, path, body, version) {
-	return (await request(method, path, { body, version })).data;
+/**
+ * Make a change; return {data, headers}.
+ *
+ * With `version`, only if the todo still has it. With `key`, only once, however often it is sent.
+ */
+export const send = (method, path, { body, key, version } = {}) =>
+	request(method, path, { body, key, version });
+
+/** Return the time of a response by the server's clock, or "". `Date` has whole seconds. */
+export function timeOf(headers, microseconds = "000000") {
+	const time = Date.parse(headers.get("Date"));
+	return time ? new Date(time).toISOString().replace("000Z", `${microseconds}Z`) : "";
 }
 
-async function request(method, path, { body, etag, version, signal }) {
+async function request(method, path, { body, etag, key, version, signal }) {
 	const kind = method === "GET" ? "read" : "write";
 	const headers = {
 		...(body && { "Content-Type": "application/json" }),
 		...(etag && { "If-None-Match": etag }),
+		...(key && { "Idempotency-Key": key }),
 		// The ETag of a todo is its updated_at.
 		...(version && { "If-Match": `"${version}"` }),
 	};
@@ -48,8 +64,10 @@ async function request(method, path, { body, etag, version, signal }) {
 	const reason = response ? `responded with status ${status}` : "cannot be reached";
 	const message = data?.detail ?? `The server ${reason}`;
 	if (isTemporary(kind, status, data, ok)) {
-		reportOutage(kind, message);
-		throw new UnavailableError(message);
+		const error = new UnavailableError(message, response?.status);
+		outages.set(kind, error);
+		notifyListener();
+		throw error;
 	}
 	reportRecovery(kind);
 	if (ok || status === 304) return { data, headers: response.headers };
@@ -57,7 +75,7 @@ async function request(method, path, { body, etag, version, signal }) {
 }
 
 function isTemporary(kind, status, data, ok) {
-	if ([408, 429].includes(status)) return true;
+	if ([401, 408, 429].includes(status)) return true;
 	// A response that is not JSON comes from a proxy.
 	if (!data && (ok || status === 404)) return true;
 	// The page cannot do without the list, so it retries whatever a changed query would not help. A
@@ -65,25 +83,24 @@ function isTemporary(kind, status, data, ok) {
 	return kind === "read" ? status > 400 && status !== 404 : status > 500;
 }
 
-// The messages of current outages. Reads can succeed while writes fail, and vice versa.
+// The errors of current outages. Reads can succeed while writes fail, and vice versa.
 const outages = new Map();
 let outageListener;
 
-/** Call `listener(message)` when an outage begins or changes, and with "" when it ends. */
+/**
+ * Call `listener(message, isSignedOut)` when an outage begins or goes on, and with "" when it ends.
+ */
 export function onOutage(listener) {
 	outageListener = listener;
 }
 
-function reportOutage(kind, message) {
-	outages.set(kind, message);
-	notifyListener();
-}
-
-function reportRecovery(kind) {
+/** End an outage of reads or writes. */
+export function reportRecovery(kind) {
 	if (outages.delete(kind)) notifyListener();
 }
 
 function notifyListener() {
-	const [message = ""] = outages.values();
-	outageListener(message);
+	const errors = [...outages.values()];
+	const isSignedOut = errors.some(({ status }) => status === 401);
+	outageListener(errors[0]?.message ?? "", isSignedOut);
 }

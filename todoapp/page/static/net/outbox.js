@@ -1,52 +1,71 @@
 // The outbox: changes are persisted until the server has responded, and sent in order.
 
-import { removeTodo, scheduleRender, state, upsertTodo } from "../model/state.js";
-import { local, persist, session } from "../model/storage.js";
-import { read, RequestError, send, UnavailableError } from "./api.js";
-import { delay, retryDelay } from "./delay.js";
+import { markSeen, removeTodo, scheduleRender, state, upsertTodo } from "../model/state.js";
+import { local, persist, restore, session } from "../model/storage.js";
+import { read, reportRecovery, RequestError, send, timeOf, UnavailableError } from "./api.js";
+import { retryDelay } from "./delay.js";
+import { ifNotOwned, own } from "./ownership.js";
 
-// The server waits up to 3 seconds for a lock: after that, a request without a response has
-// either been applied or failed.
-const LOCK_TIMEOUT_MS = 3500;
+// After three responses with an error, or six requests without a response.
+const MAX_FAILURES = 6;
 const PREFIX = "outbox/";
 const storageKey = PREFIX + Math.random();
 
-// Every page has an outbox of its own in localStorage, and holds a lock for as long as it is open.
-// An outbox that is not locked belongs to a closed page: any other page sends its changes. There
-// are no locks on plain HTTP: each tab then keeps its outbox in sessionStorage.
-const noLocks = { request: (_name, _options, task) => task?.(true) };
-const [storage, locks] = local && navigator.locks ? [local, navigator.locks] : [session, noLocks];
+// Every page has an outbox of its own in localStorage, and owns it for as long as it is open. An
+// outbox without an owner belongs to a closed page: any other page sends its changes.
+const storage = local ?? session;
 
-let newestIdKnown = false;
+let adoption = Promise.resolve();
+let persisted = true;
 let settledListener;
 let sending = false;
 
-/** Start to send. Call `onSettled(change, error)` for each change that is confirmed or rejected. */
+/**
+ * Start to send.
+ *
+ * `onSettled(change, error)` is called for each change that is confirmed or rejected. If `error` is
+ * an UnavailableError, the change was given up, and `error.changes` can be added again.
+ */
 export function start(onSettled) {
 	settledListener = onSettled;
-	locks.request(storageKey, () => new Promise(() => {}));
+	own(storageKey);
 	addEventListener("visibilitychange", adoptOutboxes);
 	adoptOutboxes();
 }
 
-async function adoptOutboxes() {
+// One after the other: this page does not compete with itself.
+function adoptOutboxes() {
 	for (const other of Object.keys(storage).filter((name) => name.startsWith(PREFIX))) {
-		await locks.request(other, { ifAvailable: true }, (lock) => {
-			if (!lock || other === storageKey) return;
-			// A bulk change was meant for the todos as they were then.
-			state.changes.push(...JSON.parse(storage[other] ?? "[]").filter(({ key }) => key));
-			release();
-			persist(storage, other);
-		});
+		if (other === storageKey) continue;
+		adoption = adoption.then(() => ifNotOwned(other, () => adopt(other)));
 	}
 }
 
+function adopt(other) {
+	const stored = restore(storage, other);
+	const changes = Array.isArray(stored) ? stored.filter(isComplete) : [];
+	state.changes.push(...changes.map((change) => ({ ...change, held: false, failures: 0 })));
+	save();
+	persist(storage, other);
+	sendAll();
+}
+
+// Another release of the page may have stored the change.
+function isComplete(change) {
+	const { before, fields, key, kind } = change ?? {};
+	if (["complete", "clear"].includes(kind)) return typeof before === "string";
+	if (typeof key !== "string") return false;
+	return kind === "delete" || (["create", "update"].includes(kind) && fields instanceof Object);
+}
+
+/** Return whether the unsent changes outlive the page. */
+export const isPersisted = () => persisted;
+
 /** Show changes and, unless they are held, send them in order. */
 export function add(...changes) {
-	// A held bulk change was meant for the todos as they were: send it before what changes them.
+	// A held bulk change does not affect what has changed since: send it before what changes a todo.
 	const [{ held, kind }] = changes;
-	const mustPrecede = (other) => !other.key && (kind !== "create" || other.kind === "complete");
-	if (!held && state.changes.some(mustPrecede)) release();
+	if (!held && kind !== "create" && state.changes.some(({ key }) => !key)) release();
 	state.changes.push(...changes);
 	save();
 	sendAll();
@@ -72,7 +91,8 @@ export function sendHeld() {
 
 function save() {
 	scheduleRender();
-	persist(storage, storageKey, state.changes.length && JSON.stringify(state.changes));
+	const { changes } = state;
+	persisted = persist(storage, storageKey, changes.length && JSON.stringify(changes));
 }
 
 async function sendAll() {
@@ -80,82 +100,95 @@ async function sendAll() {
 	sending = true;
 	try {
 		let change;
-		while ((change = state.changes.find(({ held }) => !held))) await attempt(change);
+		while ((change = nextChange())) await attempt(change);
 	} finally {
 		sending = false;
 	}
 }
 
+/** Return the first change or, if that has failed repeatedly, the one with the fewest failures. */
+function nextChange() {
+	const changes = state.changes.filter(({ held }) => !held);
+	const [first] = changes;
+	if (!(first?.failures >= MAX_FAILURES) || first.othersSucceed) return first;
+	// The changes of a todo must stay in order.
+	const heads = changes.filter((change) =>
+		change === changes.find(({ key }) => key === change.key)
+	);
+	return heads.reduce((a, b) => (b.failures ?? 0) < (a.failures ?? 0) ? b : a);
+}
+
 async function attempt(change) {
 	try {
-		const result = await perform(change);
+		const { data, headers } = await perform(change);
 		state.changes = state.changes.filter((other) => other !== change);
-		confirmChange(change, result);
+		confirmChange(change, data, headers);
+		for (const other of state.changes) other.othersSucceed = other.failures >= MAX_FAILURES;
 	} catch (error) {
 		if (error instanceof RequestError) return rejectChange(change, error);
 		if (!(error instanceof UnavailableError)) throw error;
-		await retryDelay();
+		if (await cannotSucceed(change, error)) {
+			reportRecovery("write");
+			return rejectChange(change, error);
+		}
+		await retryDelay(error);
 	}
 }
 
+async function cannotSucceed(change, { status }) {
+	// The user is signed out.
+	if (status === 401) return false;
+	change.failures = (change.failures ?? 0) + (status ? 2 : 1);
+	// In an outage of everything, all changes wait, and stay in order.
+	if (change.failures >= MAX_FAILURES && !await canRead()) change.failures = 0;
+	// A bulk change can take longer than the server allows. It contains nothing that was typed.
+	return change.othersSucceed || (!change.key && change.failures >= MAX_FAILURES);
+}
+
+const canRead = () => read("?limit=1").then(() => true, () => false);
+
 function perform(change) {
-	const { kind, fields } = change;
-	if (kind === "create") return create(change);
-	if (kind === "complete") return send("PATCH", "?status=incomplete", fields);
-	if (kind === "clear") return send("DELETE", "?status=completed");
+	const { before, kind, key, fields: body } = change;
+	change.sent = true;
+	// The row's key is random and kept until the server has responded: repeated requests create one
+	// todo.
+	if (kind === "create") return send("POST", "", { body, key });
+	const until = `updated_before=${before}`;
+	if (kind === "complete") return send("PATCH", `?status=incomplete&${until}`, { body });
+	if (kind === "clear") return send("DELETE", `?status=completed&${until}`);
 	return changeOne(change);
 }
 
-/** Create a todo; on a retry, only if the previous attempt did not. */
-async function create(change) {
-	const { after, fields } = change;
-	if (after !== undefined) {
-		// The previous attempt got no response, and the server may still be handling it.
-		await delay(LOCK_TIMEOUT_MS);
-		const created = (await fetchNewest(100)).find(
-			({ id, description }) => id > after && description === fields.description,
-		);
-		if (created) return created;
-	}
-	if (!newestIdKnown) {
-		// The list may be filtered or sorted, and not contain the newest todo.
-		(await fetchNewest(1)).forEach(upsertTodo);
-		newestIdKnown = true;
-	}
-	// A todo that this request creates has a greater ID.
-	change.after = state.newestId;
-	save();
-	return send("POST", "", fields);
-}
-
-const fetchNewest = async (limit) => (await read(`?order=desc&limit=${limit}`)).data;
-
 async function changeOne({ kind, id, fields, version }) {
 	try {
-		return await send(kind === "update" ? "PATCH" : "DELETE", `/${id}`, fields, version);
+		const method = kind === "update" ? "PATCH" : "DELETE";
+		return await send(method, `/${id}`, { body: fields, version });
 	} catch (error) {
-		if (error.status === 404 && kind === "delete") return null;
+		if (!(error instanceof RequestError)) throw error;
+		if (error.status === 404 && kind === "delete") return {};
 		if (error.status !== 412) throw error;
-		const { data: current } = await read(`/${id}`);
+		const response = await read(`/${id}`);
+		const current = response.data;
 		// The change may have been made already, by an attempt that got no response.
 		const hasFields = ([name, value]) => current[name] === value;
-		if (fields && Object.entries(fields).every(hasFields)) return current;
+		if (fields && Object.entries(fields).every(hasFields)) return response;
 		throw Object.assign(error, { current });
 	}
 }
 
-function confirmChange(change, result) {
+function confirmChange(change, data, headers) {
 	const { kind, key, id, remainingDelta = 0 } = change;
 	state.confirmed++;
-	state.remaining = kind === "complete" ? 0 : state.remaining + remainingDelta;
+	state.remaining += kind === "complete" ? -data.updated : remainingDelta;
 	if (kind === "create") {
-		state.rowKeys.set(result.id, key);
+		state.rowKeys.set(data.id, key);
 		const { search, order } = state.query;
-		if (!search && order !== "asc") state.pages[0]?.ids.unshift(result.id);
+		if (!search && order !== "asc") state.pages[0]?.ids.unshift(data.id);
 	}
 	if (kind === "delete") removeTodo(id);
-	else if (key) rebaseLaterChanges(change, result);
-	else applyBulkChange(kind);
+	else if (key) rebaseLaterChanges(change, data);
+	else if (kind === "clear") removeCleared(change);
+	else markCompleted(change, timeOf(headers, "999999"));
 	save();
 	settledListener(change);
 }
@@ -170,27 +203,42 @@ function rebaseLaterChanges({ key, version }, todo) {
 	}
 }
 
-function applyBulkChange(kind) {
-	for (const todo of state.todos.values()) {
-		if (todo.completed !== (kind === "clear")) continue;
+function removeCleared({ before }) {
+	for (const { id, completed, updated_at } of state.todos.values()) {
 		// Removed from the list, not marked as deleted: another client may have reopened the todo,
 		// and the next refresh then returns it.
-		if (todo.completed) state.todos.delete(todo.id);
-		// The new version is not known.
-		else Object.assign(todo, { completed: true, updated_at: "" });
+		if (completed && updated_at <= before) state.todos.delete(id);
 	}
-	if (kind === "clear") return;
-	for (const later of [...state.changes, state.editing]) if (later) later.version = "";
+}
+
+function markCompleted({ before }, time) {
+	// The new versions are not known, only that they are not later than the response.
+	for (const todo of state.todos.values()) {
+		if (todo.completed || todo.updated_at > before) continue;
+		Object.assign(todo, { completed: true, updated_at: "" });
+	}
+	for (const later of [...state.changes, state.editing]) {
+		if (later?.version <= before) later.version = "";
+		if (later?.before < time) later.before = time;
+	}
+	markSeen(time);
 }
 
 function rejectChange(change, error) {
 	const { kind, key, id } = change;
-	// Without its creation, there is no todo that later changes could apply to.
-	const isRejected = (other) => other === change || (kind === "create" && other.key === key);
+	const isGivenUp = error instanceof UnavailableError;
+	// Without its creation, there is no todo that later changes could apply to. And those of a change
+	// that was given up can be added again together with it.
+	const takesOthers = key && (kind === "create" || isGivenUp);
+	const isRejected = (other) => other === change || (takesOthers && other.key === key);
 	const rejected = state.changes.filter(isRejected);
 	state.changes = state.changes.filter((other) => !isRejected(other));
 	if (error.current) state.todos.set(id, error.current);
-	if (error.status === 404 && id) removeTodo(id);
+	if (isGivenUp) {
+		error.changes = rejected.map((each) => ({ ...each, failures: 0, othersSucceed: false }));
+	} else if (error.status === 404 && id) {
+		removeTodo(id);
+	}
 	save();
 	const fields = Object.assign({}, ...rejected.map((each) => each.fields));
 	settledListener({ ...change, fields }, error);

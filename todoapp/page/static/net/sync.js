@@ -1,7 +1,7 @@
 // Loads the list page by page, and polls the server for changes of other clients.
 
-import { scheduleRender, state, upsertTodo } from "../model/state.js";
-import { read, RequestError, UnavailableError } from "./api.js";
+import { markSeen, scheduleRender, state, upsertTodo } from "../model/state.js";
+import { read, RequestError, timeOf, UnavailableError } from "./api.js";
 import { delay, retryDelay } from "./delay.js";
 
 const POLL_INTERVAL_MS = 3500;
@@ -113,7 +113,7 @@ async function attempt(signal, task) {
 		scheduleRender();
 	} catch (error) {
 		if (signal.aborted) return;
-		if (error instanceof UnavailableError) return retryDelay();
+		if (error instanceof UnavailableError) return retryDelay(error);
 		if (!(error instanceof RequestError)) throw error;
 		callbacks.onRejected(error.message);
 		open({});
@@ -130,8 +130,12 @@ async function refreshPages(signal) {
 	for (let i = 0; i < Math.min(pages.length, end); i++) {
 		if (i && !isInView(pages[i])) continue;
 		const previous = pages[i];
+		const { confirmed } = state;
 		const page = await load(previous.path, signal, previous.etag);
 		if (!page) continue;
+		// The page may lack a change that was confirmed meanwhile, or contain a todo whose ID only the
+		// response to its creation can tell: it would be shown twice. The next refresh is complete.
+		if (confirmed !== state.confirmed || state.changes.some(isBeingCreated)) return;
 		pages[i] = page;
 		if (previous.etag && confirmedAtLastRefresh === state.confirmed) {
 			callbacks.onChangedElsewhere();
@@ -145,6 +149,8 @@ async function refreshPages(signal) {
 	confirmedAtLastRefresh = state.confirmed;
 	await refreshCount(signal);
 }
+
+const isBeingCreated = ({ kind, sent }) => kind === "create" && sent;
 
 // The following page now begins elsewhere: it gets the todos that this page has lost, and no ETag,
 // so that it is loaded once it is in view.
@@ -170,6 +176,7 @@ async function refreshCount(signal) {
 /** Load a page, or return null if `etag` is still current. */
 async function load(path, signal, etag) {
 	const { data, headers } = await read(path, signal, etag);
+	markSeen(timeOf(headers));
 	if (!data) return null;
 	data.forEach(upsertTodo);
 	const link = headers.get("Link")?.match(/<(.*)>/)[1];

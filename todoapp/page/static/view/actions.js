@@ -1,5 +1,6 @@
 // What the user can do to todos, and what the page says about it.
 
+import { changedRows, currentRow } from "../model/rows.js";
 import { state } from "../model/state.js";
 import * as outbox from "../net/outbox.js";
 import { refresh } from "../net/sync.js";
@@ -12,7 +13,7 @@ let undoNotice;
 export function add(descriptions) {
 	const changes = descriptions.map((description) => {
 		const fields = { description, completed: false };
-		return { kind: "create", key: `new-${Math.random()}`, fields, remainingDelta: 1 };
+		return { kind: "create", key: newKey(), fields, remainingDelta: 1 };
 	});
 	outbox.add(...changes);
 	const message = `Added ${summary(descriptions.length, descriptions[0])}`;
@@ -21,8 +22,13 @@ export function add(descriptions) {
 	else announce(message);
 }
 
+// An event can hit a todo that has been deleted within the same frame: then there is no current row.
+
 export function toggle(row) {
-	update(row, { completed: !row.completed }, row.completed ? 1 : -1);
+	const current = currentRow(row.key);
+	if (!current) return;
+	const { completed } = current;
+	update(current, { completed: !completed }, completed ? 1 : -1);
 }
 
 export function rename(row, description) {
@@ -30,21 +36,37 @@ export function rename(row, description) {
 }
 
 /** Delete a todo; for a few seconds, the deletion can be undone. */
-export function remove({ key, id, version, description, completed }) {
-	const remainingDelta = completed ? 0 : -1;
-	const expected = expectedVersion(version);
-	outbox.add({ kind: "delete", key, id, version: expected, remainingDelta, held: true });
-	offerUndo(`Deleted ${summary(heldChanges().length, description)}`);
+export function remove(row) {
+	const current = currentRow(row.key);
+	if (!current) return;
+	outbox.add({ ...deletionOf(current), held: true });
+	offerUndo(`Deleted ${summary(heldChanges().length, current.description)}`);
 }
 
 export function completeAll() {
-	outbox.add({ kind: "complete", fields: { completed: true }, held: true });
-	offerUndo("Completed all todos");
+	const fields = { completed: true };
+	const unsent = changedRows().filter(({ completed }) => !completed);
+	const changes = unsent.map((row) => updateOf(row, fields, -1));
+	changeAll("Completed all todos", changes, { kind: "complete", fields });
 }
 
 export function clearCompleted() {
-	outbox.add({ kind: "clear", held: true });
-	offerUndo("Cleared completed todos");
+	const unsent = changedRows().filter(({ completed }) => completed);
+	changeAll("Cleared completed todos", unsent.map(deletionOf), { kind: "clear" });
+}
+
+// A bulk change must not affect what other clients change while it can be undone, or while the server
+// is unavailable: it ends with what this page knew when the user asked for it, the last look at the
+// list or a later change that has been returned. (By the server's clock, which the browser's may
+// differ from. `Date` is rounded down: in doubt, a todo is left alone.) What this page has changed
+// but not sent would get a later time, so it gets a change of its own.
+function changeAll(message, changes, bulkChange) {
+	const times = [...state.todos.values()].map(({ updated_at }) => updated_at);
+	const before = times.reduce((latest, time) => time > latest ? time : latest, state.seenAt);
+	// Nothing is known yet.
+	if (!before) return;
+	outbox.add(...[...changes, { ...bulkChange, before }].map((each) => ({ ...each, held: true })));
+	offerUndo(message);
 }
 
 export function undo() {
@@ -64,7 +86,12 @@ export function onChangeSettled({ key, id, kind, fields, version }, error) {
 	if (error) reportError({ key, id, version }, fields?.description, error);
 }
 
-function reportError({ key, id, version }, typed, { current, message, status }) {
+function reportError({ key, id, version }, typed, { changes, current, message, status }) {
+	if (changes) {
+		const action = () => outbox.add(...changes);
+		const text = typed ? ` “${typed}”` : "";
+		return showNotice(`Couldn't save${text}: ${message}`, { label: "Try again", action });
+	}
 	let reason = message;
 	if (current) reason = `it was changed elsewhere to ${quote(current.description)}`;
 	else if (status === 404) reason = "it was deleted elsewhere";
@@ -80,16 +107,25 @@ function reportError({ key, id, version }, typed, { current, message, status }) 
 	showNotice(`Couldn't save “${typed}”: ${reason}`, { label, action: retry });
 }
 
-function update({ key, id, version }, fields, remainingDelta) {
-	const expected = expectedVersion(version);
-	outbox.add({ kind: "update", key, id, fields, version: expected, remainingDelta });
+const update = (...change) => outbox.add(updateOf(...change));
+
+function updateOf({ key, id, version }, fields, remainingDelta) {
+	return { kind: "update", key, id, fields, version: expectedVersion(version), remainingDelta };
 }
+
+function deletionOf({ key, id, version, completed }) {
+	const remainingDelta = completed ? 0 : -1;
+	return { kind: "delete", key, id, version: expectedVersion(version), remainingDelta };
+}
+
+// crypto.randomUUID() requires HTTPS.
+const newKey = () => `new-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
 
 const heldChanges = () => state.changes.filter((change) => change.held);
 
 // "Complete all" gives todos a new version that is not known here.
 const expectedVersion = (version) =>
-	state.changes.some(({ kind }) => kind === "complete") ? "" : version;
+	state.changes.some(({ kind, before }) => kind === "complete" && version <= before) ? "" : version;
 
 function offerUndo(message) {
 	undoNotice?.remove();

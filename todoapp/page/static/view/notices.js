@@ -16,12 +16,29 @@ export function announce(message) {
 	byId("status").textContent = message;
 }
 
-/** Show that the server is unavailable, until the next call with "". */
-export function showOutage(message) {
+/** Show that the server is unavailable or the user is signed out, until the next call with "". */
+export function showOutage(message, isSignedOut, areChangesKept) {
 	const banner = byId("banner");
-	const text = message && `${message}. Trying again; your changes are kept.`;
+	if (isSignedOut) return showSignedOut(banner, areChangesKept);
+	const fate = areChangesKept
+		? "your changes are kept"
+		: "keep this page open until your changes are saved";
+	const text = message && `${message}. Trying again; ${fate}.`;
 	// Setting the same text again would make a screen reader repeat it.
 	if (banner.textContent !== text) banner.textContent = text;
+}
+
+function showSignedOut(banner, areChangesKept) {
+	if (!banner.querySelector("a")) {
+		banner.replaceChildren(byId("signed-out").content.cloneNode(true));
+	}
+	const [link, fate] = banner.children;
+	const next = encodeURIComponent(location.pathname + location.search);
+	link.href = `/login?next=${next}`;
+	link.target = areChangesKept ? "" : "_blank";
+	fate.textContent = areChangesKept
+		? "; your changes are kept."
+		: " in another tab, and keep this page open until your changes are saved.";
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { counterText, validationError } from "../model/description.js";
 import { state } from "../model/state.js";
-import { persist, session } from "../model/storage.js";
+import { persist, restore, session } from "../model/storage.js";
 import { rename } from "./actions.js";
 import { byId } from "./dom.js";
 import { isSubmitKey, showFieldError } from "./fields.js";
@@ -17,7 +17,10 @@ export function updateItem(item, row) {
 }
 
 /** Return the edit that a reload has interrupted, {key, id, version, text}, or null. */
-export const draft = () => JSON.parse(session.edit ?? null);
+export function draft() {
+	const stored = restore(session, "edit");
+	return typeof stored?.text === "string" ? stored : null;
+}
 
 export function discardDraft() {
 	persist(session, "edit");
