@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.database_server import Server
-from tests.support.web import WebProcess, run, serving
+from tests.support.web import PATH, ROOT, WebProcess, run, serving
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = ROOT / "docs"
 PASSWORD = "p@ss/word #1"
 ENCODED = "p%40ss%2Fword%20%231"
 OLDEST = 15
@@ -101,6 +101,36 @@ def test_the_documented_commands_create_back_up_and_restore_a_database(
         assert web.request("GET", "/api/todos").json() == before
         assert web.request("GET", "/api/todos?search=cafe").json() == before[1:2]
         assert web.create_todo() == 5
+
+
+@pytest.mark.parametrize("name", ["todos.ndjson", "todos.csv"])
+def test_an_exported_file_is_imported_into_an_empty_database(
+    debian: DebianServer, shell: Callable[..., str], tmp_path: Path, name: str
+) -> None:
+    for command in commands("deployment.md", "A machine of your own"):
+        shell(command, stdin=f"{PASSWORD}\n{PASSWORD}\n")
+    url = address(debian, "todos")
+    assert run("release", DATABASE_URL=url).returncode == 0
+    with serving(DATABASE_URL=url) as web:
+        before = exercise(web)
+
+        flask_todos(url, "export", str(tmp_path / name))
+        assert web.request("DELETE", "/api/todos?status=completed").json() == {"deleted": 3}
+        flask_todos(url, "import", str(tmp_path / name))
+
+        assert web.request("GET", "/api/todos").json() == before
+        assert web.request("GET", "/api/todos?search=cafe").json() == before[1:2]
+        assert web.create_todo() == 5
+
+
+def flask_todos(url: str, *arguments: str) -> None:
+    """Run `flask todos …` to completion."""
+    subprocess.run(
+        ["flask", "todos", *arguments],
+        cwd=ROOT,
+        env={"PATH": PATH, "DATABASE_URL": url},
+        check=True,
+    )
 
 
 def exercise(web: WebProcess) -> list[dict[str, object]]:

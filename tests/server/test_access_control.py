@@ -1,6 +1,7 @@
 """ACCESS_TOKEN on the real web process: several workers, restarts, logs and proxies."""
 
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -8,7 +9,7 @@ import requests
 
 from tests.support.raw import exchange
 from tests.support.waiting import wait_until
-from tests.support.web import PROCFILE, WebProcess, serving
+from tests.support.web import PROCFILE, ROOT, WebProcess, serving
 
 TOKEN = "correct-horse-battery-staple"
 OTHER_TOKEN = TOKEN.upper()
@@ -147,6 +148,19 @@ def test_an_open_service_that_other_machines_can_reach_logs_one_warning(
         web.terminate()
 
         assert web.output().count(WARNING) == warns
+
+
+def test_the_deployment_guide_gives_a_service_that_a_stranger_cannot_read(database: str) -> None:
+    guide = (ROOT / "docs" / "deployment.md").read_text().split("\n## A machine of your own\n")[1]
+    command = next(line for line in guide.splitlines() if line.startswith("$ export ACCESS_TOKEN"))
+    token = subprocess.run(
+        ["bash", "-c", command.removeprefix("$ ")], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    with serving(DATABASE_URL=database, ACCESS_TOKEN=token) as web:
+        for path in ("/", "/api/todos", "/docs", "/openapi.json", "/metrics", "/nothing"):
+            assert web.request("GET", path).status_code == 401
+        headers = {"Authorization": f"Bearer {token}"}
+        assert web.request("GET", "/api/todos", headers=headers).json() == []
 
 
 def test_a_short_token_ends_the_start_with_one_line_that_does_not_show_it(
