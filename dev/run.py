@@ -30,7 +30,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main() -> int:
     """Serve until SIGINT (Ctrl-C), SIGTERM or SIGHUP; return the exit status."""
     for number in SIGNALS:
-        signal.signal(number, _interrupt)
+        is_nohup = number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN
+        if not is_nohup:
+            signal.signal(number, _interrupt)
     os.chdir(ROOT)
     try:
         if os.environ.get("DATABASE_URL"):

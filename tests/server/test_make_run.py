@@ -136,6 +136,26 @@ def test_ctrl_c_stops_all_processes_including_the_database(clone: Path, port: in
 
 
 @pytest.mark.slow
+def test_with_nohup_no_process_ends_with_the_terminal(
+    clone: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.server.test_make_run.MAKE_RUN", ("nohup", *MAKE_RUN))
+    with running(clone, port) as run:
+        group = [each for each in run.processes() if os.getpgid(each.pid) == run.process.pid]
+        assert [each.name() for each in group] == ["python"]
+        assert ignores(group[0], signal.SIGHUP)
+        # What the kernel sends to the process group when its terminal is closed.
+        os.killpg(run.process.pid, signal.SIGHUP)
+
+        assert requests.get(run.todos_url, timeout=30).ok
+
+
+def ignores(process: psutil.Process, number: signal.Signals) -> bool:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    mask = int(re.findall(r"^SigIgn:\s*(\w+)", status, re.MULTILINE)[0], 16)
+    return bool(mask >> (number - 1) & 1)
+
+
 def test_a_concurrent_second_run_is_a_one_line_error(clone: Path, port: int) -> None:
     with running(clone, port):
         assert "is running here already" in error_line(clone, free_port())
