@@ -124,7 +124,8 @@ def test_next_todo_has_the_focus_after_a_deletion(page: Page, sql: Sql, key: str
     press(page, key)
     expect(checkbox(page, "Eggs")).to_be_focused()
     press(page, key)
-    expect(field(page)).to_be_focused()
+    expect(page.get_by_text("No todos yet")).to_be_visible()
+    expect(page.locator("#empty")).to_be_focused()
     expect(descriptions(page)).to_have_count(0)
 
 
@@ -223,6 +224,135 @@ def test_key_combinations_with_modifiers_are_left_to_the_browser(page: Page, sql
     insert(sql, "Milk")
     page.goto("/")
     checkbox(page, "Milk").focus()
-    press(page, "Control+z", "Control+Delete", "Alt+n", "Control+Enter")
+    press(page, "Control+Delete", "Alt+n", "Control+Enter", "Control+n", "Control+/")
     expect(checkbox(page, "Milk")).to_be_focused()
     expect(descriptions(page)).to_have_text(["Milk"])
+
+
+@pytest.mark.parametrize("keys", ["Control+z", "Meta+z", "z", "Z"])
+def test_undo_has_the_key_combination_of_every_editor(page: Page, sql: Sql, keys: str) -> None:
+    insert(sql, "Milk", "Bread")
+    page.goto("/")
+    checkbox(page, "Bread").focus()
+    press(page, "Delete")
+    expect(descriptions(page)).to_have_text(["Milk"])
+    press(page, keys)
+    expect(descriptions(page)).to_have_text(["Bread", "Milk"])
+
+
+def test_ctrl_z_within_a_field_undoes_the_typing(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    checkbox(page, "Milk").focus()
+    press(page, "Delete", "n")
+    page.keyboard.type("Tea")
+    press(page, "Control+z")
+    expect(field(page)).not_to_have_value("Tea")
+    expect(descriptions(page)).to_have_count(0)
+
+
+def test_undo_works_after_the_last_todo_was_deleted(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    checkbox(page, "Milk").focus()
+    press(page, "Delete")
+    expect(descriptions(page)).to_have_count(0)
+    press(page, "z")
+    expect(descriptions(page)).to_have_text(["Milk"])
+    expect(field(page)).to_have_value("")
+
+
+def test_a_key_that_is_held_down_deletes_one_todo(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread", "Eggs")
+    page.goto("/")
+    checkbox(page, "Eggs").focus()
+    for _ in range(3):
+        page.keyboard.down("Delete")
+    page.keyboard.up("Delete")
+    expect(descriptions(page)).to_have_text(["Bread", "Milk"])
+
+
+# A keydown event as the browsers send it, which Playwright cannot type.
+KEYDOWN = """(element, init) => element.dispatchEvent(
+    new KeyboardEvent("keydown", { bubbles: true, cancelable: true, ...init }))"""
+
+
+@pytest.mark.parametrize(
+    ("key", "code"),
+    [("т", "KeyN"), ("Т", "KeyN"), ("N", "KeyN"), ("n", "KeyL")],
+)
+def test_shortcuts_work_with_caps_lock_and_on_every_layout(
+    page: Page, sql: Sql, key: str, code: str
+) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    checkbox(page, "Milk").focus()
+    checkbox(page, "Milk").evaluate(KEYDOWN, {"key": key, "code": code})
+    expect(field(page)).to_be_focused()
+
+
+@pytest.mark.parametrize(("key", "name"), [(".", "Search"), ("/", "Search")])
+def test_the_slash_key_searches_on_a_cyrillic_layout_too(
+    page: Page, sql: Sql, key: str, name: str
+) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    checkbox(page, "Milk").focus()
+    checkbox(page, "Milk").evaluate(KEYDOWN, {"key": key, "code": "Slash"})
+    expect(page.get_by_role("searchbox", name=name)).to_be_focused()
+
+
+def test_single_key_shortcuts_can_be_switched_off(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread")
+    page.goto("/")
+    checkbox(page, "Bread").focus()
+    press(page, "?")
+    help_(page).get_by_role("checkbox", name="Shortcuts of a single letter").uncheck()
+    press(page, "Escape")
+
+    for _ in range(2):
+        checkbox(page, "Bread").focus()
+        press(page, "n", "/", "?", "z")
+        expect(checkbox(page, "Bread")).to_be_focused()
+        expect(help_(page)).to_be_hidden()
+        press(page, "ArrowDown")
+        expect(checkbox(page, "Milk")).to_be_focused()
+        page.reload()
+        expect(descriptions(page)).to_have_count(2)
+    page.get_by_role("button", name="Keyboard shortcuts").click()
+    help_(page).get_by_role("checkbox", name="Shortcuts of a single letter").check()
+    press(page, "Escape", "n")
+    expect(field(page)).to_be_focused()
+
+
+# What a browser sends for the key that ends or cancels a composition.
+COMPOSING = [{"isComposing": True, "keyCode": 229}, {"isComposing": True}, {"keyCode": 229}]
+
+
+@pytest.mark.parametrize("state", COMPOSING)
+def test_enter_that_ends_a_composition_adds_nothing(
+    page: Page, sql: Sql, state: dict[str, object]
+) -> None:
+    page.goto("/")
+    sent = changes(page)
+    field(page).fill("牛乳")
+    field(page).evaluate(KEYDOWN, {"key": "Enter", **state})
+    expect(field(page)).to_have_value("牛乳")
+    assert sent == []
+    press(page, "Enter")
+    wait_until(lambda: table(sql) == [("牛乳", False)])
+
+
+@pytest.mark.parametrize("state", COMPOSING)
+@pytest.mark.parametrize("key", ["Enter", "Escape"])
+def test_a_key_of_a_composition_leaves_the_editor_open(
+    page: Page, sql: Sql, key: str, state: dict[str, object]
+) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    checkbox(page, "Milk").press("Enter")
+    editor = page.get_by_role("textbox", name="Description")
+    editor.fill("牛乳")
+    editor.evaluate(KEYDOWN, {"key": key, **state})
+    expect(editor).to_be_focused()
+    expect(editor).to_have_value("牛乳")

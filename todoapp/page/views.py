@@ -14,6 +14,7 @@ from todoapp.web.conditional import not_modified_or
 
 # Python's own table: a machine's table may map .js to text/plain, which browsers do not run.
 TYPES = MimeTypes()
+TYPES.add_type("application/manifest+json", ".webmanifest")
 
 # RFC 8246: not revalidated even on reload.
 FOREVER = "public, max-age=31536000, immutable"
@@ -42,6 +43,18 @@ def init_app(app: Flask) -> None:
         urls = (url_for("static", filename=name) for name in modules)
         response.headers["Link"] = ", ".join(f"<{url}>; rel=modulepreload" for url in urls)
         return conditional(response, REVALIDATE)
+
+    @app.get("/service-worker.js")
+    @compress.compressed()
+    def service_worker() -> Response:
+        """Serve the service worker; at the root, because it handles requests for the page."""
+        shell = [
+            url_for("static", filename=name)
+            for name in files
+            if name.endswith((".js", ".css", ".svg"))
+        ]
+        script = render_template("service-worker.js", version=current, files=sorted(shell))
+        return conditional(Response(script, mimetype="text/javascript"), REVALIDATE)
 
     @app.get("/static/<version>/<path:filename>")
     @compress.compressed()

@@ -7,6 +7,7 @@ import * as sync from "./net/sync.js";
 import * as actions from "./view/actions.js";
 import * as compose from "./view/compose.js";
 import { byId } from "./view/dom.js";
+import { highlight } from "./view/highlight.js";
 import * as keyboard from "./view/keyboard.js";
 import * as list from "./view/list.js";
 import * as notices from "./view/notices.js";
@@ -20,6 +21,7 @@ let lastClicked;
 onRender(() => {
 	list.render();
 	toolbar.render();
+	highlight(todos, state.query.search);
 	if (!state.loaded) return;
 	if (draft) restoreDraft(draft);
 	draft = null;
@@ -48,8 +50,10 @@ todos.onclick = (event) => {
 	if (detail < 2) lastClicked = item;
 	// The second click of a double click must not hit the todo that has moved there meanwhile.
 	else if (item !== lastClicked) return event.preventDefault();
-	if (target.matches(".edit")) row.edit(item);
-	if (target.matches(".delete")) actions.remove(item.row);
+	// A tap on the text edits it; with a mouse, a click may select a part of it.
+	const isTap = target.matches(".text") && matchMedia("(hover: none)").matches;
+	if (isTap || target.closest(".edit")) row.edit(item);
+	if (target.closest(".delete")) actions.remove(item.row);
 };
 // Events act on the current state, even if it has not been painted yet. (Not before "change": a
 // render would reset the checkbox.)
@@ -71,3 +75,6 @@ sync.start({
 	onChangedElsewhere: () => notices.announce("Changed elsewhere"),
 	onRejected: (message) => notices.showNotice(message),
 });
+
+// In a secure context only. After the first paint: it loads the page's files once more.
+addEventListener("load", () => navigator.serviceWorker?.register("/service-worker.js"));

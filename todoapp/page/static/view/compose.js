@@ -5,7 +5,7 @@ import { renderIfScheduled } from "../model/state.js";
 import { persist, session } from "../model/storage.js";
 import { add } from "./actions.js";
 import { byId } from "./dom.js";
-import { isSubmitKey, showFieldError } from "./fields.js";
+import { fitHeight, isSubmitKey, showFieldError } from "./fields.js";
 
 const MAX_LINES = 1000;
 
@@ -23,6 +23,10 @@ export function start() {
 		event.preventDefault();
 		form.requestSubmit();
 	};
+	// The second click of a double click would submit the emptied field.
+	form.onclick = (event) => {
+		if (event.detail > 1 && event.target.matches("button")) event.preventDefault();
+	};
 	form.onsubmit = (event) => {
 		event.preventDefault();
 		submit(event.submitter?.parentElement === addLines ? lines() : [field.value.trim()]);
@@ -36,7 +40,9 @@ function update() {
 	persist(session, "add", field.value);
 	form.querySelector(".count").textContent = counterText(field.value.trim());
 	showFieldError(field, "");
+	fitHeight(field);
 	addLines.hidden = length < 2;
+	form.classList.toggle("lines", length > 1);
 	addLines.firstElementChild.textContent = `Add ${length} todos, one per line`;
 }
 

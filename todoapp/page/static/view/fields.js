@@ -7,6 +7,21 @@ export function showFieldError(field, message) {
 	field.ariaDescription = message;
 }
 
-/** Whether a key press submits the field. Enter can also end the composition of a character. */
+/**
+ * Whether a key press belongs to an input method, which composes a character.
+ *
+ * Safari and Fcitx send the key that ends the composition after its end, with the key code 229:
+ * https://www.w3.org/TR/uievents/#determine-keydown-keyup-keyCode
+ */
+export const isComposing = (event) => event.isComposing || event.keyCode === 229;
+
+/** Whether a key press submits the field. */
 export const isSubmitKey = (event) =>
-	event.key === "Enter" && !event.shiftKey && !event.isComposing;
+	event.key === "Enter" && !event.shiftKey && !isComposing(event);
+
+/** Let a field grow with its text, in browsers without `field-sizing` (Firefox, Safari 17). */
+export function fitHeight(field) {
+	if (CSS.supports("field-sizing", "content")) return;
+	field.style.height = "auto";
+	field.style.height = `${field.scrollHeight + field.offsetHeight - field.clientHeight}px`;
+}

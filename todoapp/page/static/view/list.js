@@ -19,9 +19,23 @@ export function render() {
 	else if (index >= 0) activeElement.focus({ preventScroll: true });
 	restoreScroll();
 	list.ariaBusy = !state.loaded;
+	renderEmpty(state.loaded && !items.length);
+}
+
+function renderEmpty(isEmpty) {
 	const { search, status } = state.query;
-	const placeholder = search || status ? "Nothing found." : "No todos yet. Add one!";
-	byId("empty").textContent = state.loaded && !items.length ? placeholder : "";
+	const [message, clearSearch] = byId("empty").children;
+	message.textContent = isEmpty ? emptyMessage(search, status) : "";
+	clearSearch.hidden = !(isEmpty && search);
+	// There is nothing to filter, to search or to complete.
+	document.body.classList.toggle("blank", isEmpty && !search && !status);
+}
+
+function emptyMessage(search, status) {
+	if (search) return `Nothing matches “${search}”.`;
+	if (status === "incomplete") return "Nothing left to do.";
+	if (status === "completed") return "Nothing completed yet.";
+	return "No todos yet. Add one!";
 }
 
 export const itemOf = (key) => itemsByKey.get(key);
@@ -52,10 +66,10 @@ export function moveFocus(step) {
 	focusItem(index < 0 ? firstIndexInView() : index + step);
 }
 
-/** Focus the nearest item to `index`; in an empty list, the field for new todos. */
+/** Focus the nearest item to `index`; in an empty list, its message, so that shortcuts work. */
 function focusItem(index) {
 	const item = items[Math.max(0, Math.min(index, items.length - 1))];
-	(item?.querySelector("input") ?? byId("description")).focus();
+	(item?.querySelector("input") ?? byId("empty")).focus();
 }
 
 const focusedIndex = () => [...items].indexOf(document.activeElement.closest("li"));
@@ -114,4 +128,5 @@ const topOf = (item) => item.getBoundingClientRect().top;
 // The extra height that anchorScroll() has added is not needed any more.
 addEventListener("scroll", () => {
 	if (!scrollY) document.body.style.minHeight = "";
+	document.body.classList.toggle("scrolled", scrollY > 0);
 });

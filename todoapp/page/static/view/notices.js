@@ -54,7 +54,8 @@ export function showNotice(message, { label = "", action, onExpired } = {}) {
 		if (notice.isConnected) onExpired?.();
 		notice.remove();
 	};
-	text.textContent = message;
+	// What is quoted must not change the direction of the text around it.
+	text.append(...message.split(/(?<=“)(.*)(?=”)/s).map((part, i) => i % 2 ? isolated(part) : part));
 	button.textContent = label;
 	button.hidden = !label;
 	button.onclick = () => {
@@ -64,9 +65,12 @@ export function showNotice(message, { label = "", action, onExpired } = {}) {
 	};
 	close.onclick = expire;
 	byId("notices").prepend(notice);
+	notice.classList.toggle("expires", !label || Boolean(onExpired));
 	// Not while the user is about to press a button.
 	const isInUse = () => notice.matches(":hover, :focus-within");
 	const expireLater = () => setTimeout(() => isInUse() ? expireLater() : expire(), DURATION_MS);
 	if (!label || onExpired) expireLater();
 	return notice;
 }
+
+const isolated = (text) => Object.assign(document.createElement("bdi"), { textContent: text });

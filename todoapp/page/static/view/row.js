@@ -5,16 +5,43 @@ import { state } from "../model/state.js";
 import { persist, restore, session } from "../model/storage.js";
 import { rename } from "./actions.js";
 import { byId } from "./dom.js";
-import { isSubmitKey, showFieldError } from "./fields.js";
+import { fitHeight, isComposing, isSubmitKey, showFieldError } from "./fields.js";
+
+const LINK = /(https?:\/\/[^\s<>"“”]*[^\s<>"“”.,:;!?)\]}'])/;
 
 export function updateItem(item, row) {
-	const [check, text] = item.children;
-	check.checked = row.completed;
-	if (item.row?.description !== row.description) {
-		check.ariaLabel = text.textContent = row.description;
+	const { description, completed, created_at, updated_at } = row;
+	const [check, text, editButton, deleteButton] = item.children;
+	check.checked = completed;
+	if (item.row?.description !== description) {
+		check.ariaLabel = description;
+		editButton.ariaLabel = `Edit: ${description}`;
+		deleteButton.ariaLabel = `Delete: ${description}`;
+		text.replaceChildren(...withLinks(description));
+		// The checkbox has the text as its name: screen readers need not read it twice.
+		text.ariaHidden = !text.querySelector("a");
+	}
+	if (created_at && item.row?.updated_at !== updated_at) {
+		text.title = `Created ${localTime(created_at)}`;
+		if (updated_at > created_at) text.title += `, changed ${localTime(updated_at)}`;
 	}
 	item.row = row;
 }
+
+const localTime = (timestamp) =>
+	new Date(timestamp).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
+
+// Split by a group, every other part is a link.
+const withLinks = (description) =>
+	description.split(LINK).map((part, i) => {
+		if (i % 2 === 0) return part;
+		return Object.assign(document.createElement("a"), {
+			href: part,
+			rel: "noopener noreferrer",
+			target: "_blank",
+			textContent: part,
+		});
+	});
 
 /** Return the edit that a reload has interrupted, {key, id, version, text}, or null. */
 export function draft() {
@@ -42,11 +69,12 @@ export function edit(item, { text, version } = item.row) {
 		persist(session, "edit", JSON.stringify({ ...state.editing, text: field.value }));
 		count.textContent = counterText(field.value);
 		showFieldError(field, "");
+		fitHeight(field);
 	};
 	onInput();
 	field.oninput = onInput;
 	field.onkeydown = (event) => {
-		if (event.key === "Escape") close(item);
+		if (event.key === "Escape" && !isComposing(event)) close(item);
 		else if (isSubmitKey(event)) save(item);
 		else return;
 		event.preventDefault();

@@ -24,6 +24,7 @@ export function start() {
 		const [sort_by, order] = sort.value.split(" ");
 		navigate({ sort_by, order });
 	};
+	byId("clear-search").onclick = () => navigate({ search: "" });
 	byId("complete-all").onclick = completeAll;
 	byId("clear-completed").onclick = clearCompleted;
 }
@@ -41,7 +42,9 @@ export function render() {
 	if (!searchTimer) search.value = query.search ?? "";
 	sort.value = `${query.sort_by || "id"} ${query.order || "desc"}`;
 	// NaN until the server has counted.
-	byId("remaining").textContent = remaining >= 0 ? `${remaining.toLocaleString("en")} left` : "";
+	const count = remaining >= 0 ? remaining.toLocaleString("en") : "";
+	byId("remaining").textContent = count && `${count} left`;
+	document.title = remaining > 0 ? `(${count}) Todos` : "Todos";
 	// They would also change todos that the search hides.
 	byId("complete-all").disabled = byId("clear-completed").disabled = Boolean(query.search);
 }
