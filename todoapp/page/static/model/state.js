@@ -19,6 +19,8 @@ export const state = {
 	 * change has no key, and does not affect todos that were changed after `before`.
 	 */
 	changes: [],
+	/** The change that takes the last one back. */
+	inverse: null,
 	/** The open editor: {key, id, version, original}. */
 	editing: null,
 	/** The number of incomplete todos on the server, without the pending changes. */

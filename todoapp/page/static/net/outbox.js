@@ -193,11 +193,13 @@ function confirmChange(change, data, headers) {
 	settledListener(change);
 }
 
+const laterChanges = () => [...state.changes, state.inverse, state.editing].filter(Boolean);
+
 /** Let later changes of a todo expect the version that this change has produced. */
 function rebaseLaterChanges({ key, version }, todo) {
 	upsertTodo(todo);
-	for (const later of [...state.changes, state.editing]) {
-		if (later?.key !== key) continue;
+	for (const later of laterChanges()) {
+		if (later.key !== key) continue;
 		later.id = todo.id;
 		if (later.version === version) later.version = todo.updated_at;
 	}
@@ -217,9 +219,9 @@ function markCompleted({ before }, time) {
 		if (todo.completed || todo.updated_at > before) continue;
 		Object.assign(todo, { completed: true, updated_at: "" });
 	}
-	for (const later of [...state.changes, state.editing]) {
-		if (later?.version <= before) later.version = "";
-		if (later?.before < time) later.before = time;
+	for (const later of laterChanges()) {
+		if (later.version <= before) later.version = "";
+		if (later.before < time) later.before = time;
 	}
 	markSeen(time);
 }
@@ -233,6 +235,7 @@ function rejectChange(change, error) {
 	const isRejected = (other) => other === change || (takesOthers && other.key === key);
 	const rejected = state.changes.filter(isRejected);
 	state.changes = state.changes.filter((other) => !isRejected(other));
+	if (key && state.inverse?.key === key) state.inverse = null;
 	if (error.current) state.todos.set(id, error.current);
 	if (isGivenUp) {
 		error.changes = rejected.map((each) => ({ ...each, failures: 0, othersSucceed: false }));
