@@ -32,7 +32,8 @@ export const state = {
 };
 
 let renderer;
-let scheduled = false;
+let isStale = false;
+let frame = null;
 
 /** Call `render()` whenever the state has changed. */
 export function onRender(render) {
@@ -41,14 +42,20 @@ export function onRender(render) {
 
 /** Render with the next frame. */
 export function scheduleRender() {
-	if (!scheduled) requestAnimationFrame(renderIfScheduled);
-	scheduled = true;
+	isStale = true;
+	frame ??= requestAnimationFrame(renderIfScheduled);
 }
 
-/** Render now if the state has changed since the last frame. */
+/** Render before the next event: the change is not visible. */
+export function markStale() {
+	isStale = true;
+}
+
+/** Render now if the state has changed since the last render. */
 export function renderIfScheduled() {
-	if (scheduled) renderer();
-	scheduled = false;
+	frame = null;
+	if (isStale) renderer();
+	isStale = false;
 }
 
 /** Store a todo unless a later version is known: responses can arrive out of order. */

@@ -1,6 +1,13 @@
 // The outbox: changes are persisted until the server has responded, and sent in order.
 
-import { markSeen, removeTodo, scheduleRender, state, upsertTodo } from "../model/state.js";
+import {
+	markSeen,
+	markStale,
+	removeTodo,
+	scheduleRender,
+	state,
+	upsertTodo,
+} from "../model/state.js";
 import { local, persist, restore, session } from "../model/storage.js";
 import { read, reportRecovery, RequestError, send, timeOf, UnavailableError } from "./api.js";
 import { retryDelay } from "./delay.js";
@@ -9,6 +16,8 @@ import { ifNotOwned, own } from "./ownership.js";
 // After three responses with an error, or six requests without a response.
 const MAX_FAILURES = 6;
 const PREFIX = "outbox/";
+const KEEPALIVE_CHANGES = 10;
+const SAVE_DELAY_MS = 100;
 const storageKey = PREFIX + Math.random();
 
 // Every page has an outbox of its own in localStorage, and owns it for as long as it is open. An
@@ -17,6 +26,7 @@ const storage = local ?? session;
 
 let adoption = Promise.resolve();
 let persisted = true;
+let saveTimer;
 let settledListener;
 let sending = false;
 
@@ -86,15 +96,26 @@ export function release() {
 
 /** Send the held changes when the page is closed. The next page sends those that get lost. */
 export function sendHeld() {
+	save();
 	for (const change of state.changes) if (change.held) perform(change).catch(() => {});
+}
+
+// What has been confirmed is shown already. If it is not saved, it is sent again after a crash, which
+// has no effect.
+function saveSoon() {
+	markStale();
+	saveTimer ??= setTimeout(save, SAVE_DELAY_MS);
 }
 
 function save() {
 	scheduleRender();
+	clearTimeout(saveTimer);
+	saveTimer = null;
 	const { changes } = state;
 	persisted = persist(storage, storageKey, changes.length && JSON.stringify(changes));
 }
 
+// One at a time: of requests under way together, any may be the first, and get the smaller ID.
 async function sendAll() {
 	if (sending) return;
 	sending = true;
@@ -151,8 +172,9 @@ function perform(change) {
 	const { before, kind, key, fields: body } = change;
 	change.sent = true;
 	// The row's key is random and kept until the server has responded: repeated requests create one
-	// todo.
-	if (kind === "create") return send("POST", "", { body, key });
+	// todo. Of a long list, the next page sends the rest: do without `keepalive`, which is slower.
+	const keepalive = state.changes.length < KEEPALIVE_CHANGES;
+	if (kind === "create") return send("POST", "", { body, keepalive, key });
 	const until = `updated_before=${before}`;
 	if (kind === "complete") return send("PATCH", `?status=incomplete&${until}`, { body });
 	if (kind === "clear") return send("DELETE", `?status=completed&${until}`);
@@ -189,7 +211,7 @@ function confirmChange(change, data, headers) {
 	else if (key) rebaseLaterChanges(change, data);
 	else if (kind === "clear") removeCleared(change);
 	else markCompleted(change, timeOf(headers, "999999"));
-	save();
+	saveSoon();
 	settledListener(change);
 }
 

@@ -17,7 +17,9 @@ export function onUndone(focus) {
 }
 
 export function add(descriptions) {
-	const changes = descriptions.map((description) => {
+	// The first line of a pasted list comes out on top: where the newest todo is on top, as the last.
+	const inOrder = state.query.order === "asc" ? descriptions : descriptions.toReversed();
+	const changes = inOrder.map((description) => {
 		const fields = { description, completed: false };
 		return { kind: "create", key: newKey(), fields, remainingDelta: 1 };
 	});
