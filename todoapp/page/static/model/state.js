@@ -15,7 +15,7 @@ export const state = {
 	deletedIds: new Set(),
 	/**
 	 * The changes that the server has not confirmed, in order: {kind, key, id, fields, version,
-	 * remainingDelta}, `held` while the change can be undone, and `sent` once it has been sent. A bulk
+	 * remainingDelta}, `held` while the change can be undone, and `sent` while it may have been made. A bulk
 	 * change has no key, and does not affect todos that were changed after `before`.
 	 */
 	changes: [],

@@ -158,10 +158,15 @@ async function attempt(change) {
 
 async function cannotSucceed(change, { status }) {
 	// The user is signed out.
-	if (status === 401) return false;
+	if (status === 401) {
+		change.sent = false;
+		return false;
+	}
 	change.failures = (change.failures ?? 0) + (status ? 2 : 1);
 	// In an outage of everything, all changes wait, and stay in order.
 	if (change.failures >= MAX_FAILURES && !await canRead()) change.failures = 0;
+	// Do not keep the list as it is for as long as this goes on.
+	if (change.failures >= MAX_FAILURES) change.sent = false;
 	// A bulk change can take longer than the server allows. It contains nothing that was typed.
 	return change.othersSucceed || (!change.key && change.failures >= MAX_FAILURES);
 }
