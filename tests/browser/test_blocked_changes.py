@@ -13,6 +13,7 @@ from tests.support.page import (
     descriptions,
     edit,
     insert,
+    item,
     messages,
     table,
 )
@@ -126,3 +127,16 @@ def test_no_change_is_given_up_while_all_fail(page: Page, sql: Sql) -> None:
         )
     )
     expect(messages(page)).not_to_contain_text("Couldn't save")
+
+
+def test_list_is_refreshed_while_a_todo_is_blocked(page: Page, sql: Sql) -> None:
+    page.goto("/")
+    expect(page.get_by_text("No todos yet")).to_be_visible()
+    block(page, "POST", "Milk", status=502)
+    add(page, "Milk")
+    insert(sql, "Bread")
+    expect(item(page, "Bread")).to_be_visible(timeout=30_000)
+    expect(messages(page)).to_contain_text("Trying again")
+    page.unroute_all(behavior="ignoreErrors")
+    wait_until(lambda: page.title() and table(sql) == [("Bread", False), ("Milk", False)])
+    expect(messages(page)).to_be_empty()

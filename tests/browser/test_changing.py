@@ -509,7 +509,7 @@ def test_many_quick_changes_of_one_todo_arrive_in_order(
     has_table(sql, ("Milk 4", True))
     expect(descriptions(page)).to_have_text(["Milk 4"])
     expect(remaining(page)).to_have_text("0 left")
-    expect(messages(page)).to_be_empty()
+    expect(messages(page)).not_to_contain_text("Couldn't save")
 
 
 def test_many_quick_changes_of_many_todos_arrive(
@@ -545,7 +545,7 @@ def test_changes_are_not_reverted_when_the_browser_is_slow_to_paint(page: Page, 
     page.keyboard.type("!")
     page.keyboard.press("Enter")
     has_table(sql, ("Milk!", False))
-    expect(messages(page)).to_be_empty()
+    expect(messages(page)).not_to_contain_text("Couldn't save")
 
 
 def test_changes_made_while_complete_all_is_pending_are_applied(

@@ -371,18 +371,18 @@ def test_scrolling_during_a_search_does_not_change_its_results(page: Page, sql: 
 def test_rejected_list_request_is_retried_after_a_delay(
     page: Page, sql: Sql, expected_messages: list[str]
 ) -> None:
-    expected_messages.append(r"the server responded with a status of 401 .*/api/todos\?")
+    expected_messages.append(r"the server responded with a status of 403 .*/api/todos\?")
     insert(sql, "Milk")
     requests: list[Route] = []
 
     def reject(route: Route) -> None:
         requests.append(route)
-        route.fulfill(status=401, json={"detail": "Sign in first"})
+        route.fulfill(status=403, json={"detail": "Forbidden"})
 
     page.clock.install()
     page.route("**/api/todos?*", reject)
     page.goto("/")
-    expect(page.get_by_text("Sign in first. Trying again")).to_be_visible()
+    expect(page.get_by_text("Forbidden. Trying again")).to_be_visible()
     pause_clock(page)
     page.evaluate("fetch('/health')")
     before = len(requests)

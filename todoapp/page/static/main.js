@@ -68,6 +68,7 @@ toolbar.start();
 compose.start();
 keyboard.start();
 onOutage((...outage) => notices.showOutage(...outage, outbox.isPersisted()));
+actions.onUndone(list.focusRow);
 outbox.start(actions.onChangeSettled);
 sync.start({
 	idsInView: list.idsInView,

@@ -15,10 +15,12 @@ export const state = {
 	deletedIds: new Set(),
 	/**
 	 * The changes that the server has not confirmed, in order: {kind, key, id, fields, version,
-	 * remainingDelta}, `held` while the change can be undone, and `sent` once it has been sent. A bulk
+	 * remainingDelta}, `held` while the change can be undone, and `sent` while it may have been made. A bulk
 	 * change has no key, and does not affect todos that were changed after `before`.
 	 */
 	changes: [],
+	/** The change that takes the last one back. */
+	inverse: null,
 	/** The open editor: {key, id, version, original}. */
 	editing: null,
 	/** The number of incomplete todos on the server, without the pending changes. */
@@ -30,7 +32,8 @@ export const state = {
 };
 
 let renderer;
-let scheduled = false;
+let isStale = false;
+let frame = null;
 
 /** Call `render()` whenever the state has changed. */
 export function onRender(render) {
@@ -39,14 +42,20 @@ export function onRender(render) {
 
 /** Render with the next frame. */
 export function scheduleRender() {
-	if (!scheduled) requestAnimationFrame(renderIfScheduled);
-	scheduled = true;
+	isStale = true;
+	frame ??= requestAnimationFrame(renderIfScheduled);
 }
 
-/** Render now if the state has changed since the last frame. */
+/** Render before the next event: the change is not visible. */
+export function markStale() {
+	isStale = true;
+}
+
+/** Render now if the state has changed since the last render. */
 export function renderIfScheduled() {
-	if (scheduled) renderer();
-	scheduled = false;
+	frame = null;
+	if (isStale) renderer();
+	isStale = false;
 }
 
 /** Store a todo unless a later version is known: responses can arrive out of order. */

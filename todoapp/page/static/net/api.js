@@ -27,9 +27,10 @@ export const read = (path, signal, etag) => request("GET", path, { etag, signal 
  * Make a change; return {data, headers}.
  *
  * With `version`, only if the todo still has it. With `key`, only once, however often it is sent.
+ * With `keepalive`, also if the page is closed meanwhile.
  */
-export const send = (method, path, { body, key, version } = {}) =>
-	request(method, path, { body, key, version });
+export const send = (method, path, { body, keepalive = true, key, version } = {}) =>
+	request(method, path, { body, keepalive, key, version });
 
 /** Return the time of a response by the server's clock, or "". `Date` has whole seconds. */
 export function timeOf(headers, microseconds = "000000") {
@@ -37,7 +38,7 @@ export function timeOf(headers, microseconds = "000000") {
 	return time ? new Date(time).toISOString().replace("000Z", `${microseconds}Z`) : "";
 }
 
-async function request(method, path, { body, etag, key, version, signal }) {
+async function request(method, path, { body, etag, keepalive, key, version, signal }) {
 	const kind = method === "GET" ? "read" : "write";
 	const headers = {
 		...(body && { "Content-Type": "application/json" }),
@@ -53,8 +54,7 @@ async function request(method, path, { body, etag, key, version, signal }) {
 			headers,
 			body: body && JSON.stringify(body),
 			signal: AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), ...(signal ? [signal] : [])]),
-			// A change is sent even if the page is closed meanwhile.
-			keepalive: kind === "write",
+			keepalive,
 		});
 		data = response.status === 204 ? {} : await response.json();
 	} catch (error) {

@@ -1,6 +1,13 @@
 // The outbox: changes are persisted until the server has responded, and sent in order.
 
-import { markSeen, removeTodo, scheduleRender, state, upsertTodo } from "../model/state.js";
+import {
+	markSeen,
+	markStale,
+	removeTodo,
+	scheduleRender,
+	state,
+	upsertTodo,
+} from "../model/state.js";
 import { local, persist, restore, session } from "../model/storage.js";
 import { read, reportRecovery, RequestError, send, timeOf, UnavailableError } from "./api.js";
 import { retryDelay } from "./delay.js";
@@ -9,6 +16,8 @@ import { ifNotOwned, own } from "./ownership.js";
 // After three responses with an error, or six requests without a response.
 const MAX_FAILURES = 6;
 const PREFIX = "outbox/";
+const KEEPALIVE_CHANGES = 10;
+const SAVE_DELAY_MS = 100;
 const storageKey = PREFIX + Math.random();
 
 // Every page has an outbox of its own in localStorage, and owns it for as long as it is open. An
@@ -17,6 +26,7 @@ const storage = local ?? session;
 
 let adoption = Promise.resolve();
 let persisted = true;
+let saveTimer;
 let settledListener;
 let sending = false;
 
@@ -86,15 +96,26 @@ export function release() {
 
 /** Send the held changes when the page is closed. The next page sends those that get lost. */
 export function sendHeld() {
+	save();
 	for (const change of state.changes) if (change.held) perform(change).catch(() => {});
+}
+
+// What has been confirmed is shown already. If it is not saved, it is sent again after a crash, which
+// has no effect.
+function saveSoon() {
+	markStale();
+	saveTimer ??= setTimeout(save, SAVE_DELAY_MS);
 }
 
 function save() {
 	scheduleRender();
+	clearTimeout(saveTimer);
+	saveTimer = null;
 	const { changes } = state;
 	persisted = persist(storage, storageKey, changes.length && JSON.stringify(changes));
 }
 
+// One at a time: of requests under way together, any may be the first, and get the smaller ID.
 async function sendAll() {
 	if (sending) return;
 	sending = true;
@@ -137,10 +158,15 @@ async function attempt(change) {
 
 async function cannotSucceed(change, { status }) {
 	// The user is signed out.
-	if (status === 401) return false;
+	if (status === 401) {
+		change.sent = false;
+		return false;
+	}
 	change.failures = (change.failures ?? 0) + (status ? 2 : 1);
 	// In an outage of everything, all changes wait, and stay in order.
 	if (change.failures >= MAX_FAILURES && !await canRead()) change.failures = 0;
+	// Do not keep the list as it is for as long as this goes on.
+	if (change.failures >= MAX_FAILURES) change.sent = false;
 	// A bulk change can take longer than the server allows. It contains nothing that was typed.
 	return change.othersSucceed || (!change.key && change.failures >= MAX_FAILURES);
 }
@@ -151,8 +177,9 @@ function perform(change) {
 	const { before, kind, key, fields: body } = change;
 	change.sent = true;
 	// The row's key is random and kept until the server has responded: repeated requests create one
-	// todo.
-	if (kind === "create") return send("POST", "", { body, key });
+	// todo. Of a long list, the next page sends the rest: do without `keepalive`, which is slower.
+	const keepalive = state.changes.length < KEEPALIVE_CHANGES;
+	if (kind === "create") return send("POST", "", { body, keepalive, key });
 	const until = `updated_before=${before}`;
 	if (kind === "complete") return send("PATCH", `?status=incomplete&${until}`, { body });
 	if (kind === "clear") return send("DELETE", `?status=completed&${until}`);
@@ -189,15 +216,17 @@ function confirmChange(change, data, headers) {
 	else if (key) rebaseLaterChanges(change, data);
 	else if (kind === "clear") removeCleared(change);
 	else markCompleted(change, timeOf(headers, "999999"));
-	save();
+	saveSoon();
 	settledListener(change);
 }
+
+const laterChanges = () => [...state.changes, state.inverse, state.editing].filter(Boolean);
 
 /** Let later changes of a todo expect the version that this change has produced. */
 function rebaseLaterChanges({ key, version }, todo) {
 	upsertTodo(todo);
-	for (const later of [...state.changes, state.editing]) {
-		if (later?.key !== key) continue;
+	for (const later of laterChanges()) {
+		if (later.key !== key) continue;
 		later.id = todo.id;
 		if (later.version === version) later.version = todo.updated_at;
 	}
@@ -217,9 +246,9 @@ function markCompleted({ before }, time) {
 		if (todo.completed || todo.updated_at > before) continue;
 		Object.assign(todo, { completed: true, updated_at: "" });
 	}
-	for (const later of [...state.changes, state.editing]) {
-		if (later?.version <= before) later.version = "";
-		if (later?.before < time) later.before = time;
+	for (const later of laterChanges()) {
+		if (later.version <= before) later.version = "";
+		if (later.before < time) later.before = time;
 	}
 	markSeen(time);
 }
@@ -233,6 +262,7 @@ function rejectChange(change, error) {
 	const isRejected = (other) => other === change || (takesOthers && other.key === key);
 	const rejected = state.changes.filter(isRejected);
 	state.changes = state.changes.filter((other) => !isRejected(other));
+	if (key && state.inverse?.key === key) state.inverse = null;
 	if (error.current) state.todos.set(id, error.current);
 	if (isGivenUp) {
 		error.changes = rejected.map((each) => ({ ...each, failures: 0, othersSucceed: false }));

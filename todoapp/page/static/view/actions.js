@@ -1,17 +1,25 @@
 // What the user can do to todos, and what the page says about it.
 
 import { changedRows, currentRow } from "../model/rows.js";
-import { state } from "../model/state.js";
+import { renderIfScheduled, state } from "../model/state.js";
 import * as outbox from "../net/outbox.js";
 import { refresh } from "../net/sync.js";
 import { announce, showNotice } from "./notices.js";
 
 const MAX_QUOTE_LENGTH = 40;
 
+let focusRow;
 let undoNotice;
 
+/** Call `focus(key)` for a row that an Undo has brought back. */
+export function onUndone(focus) {
+	focusRow = focus;
+}
+
 export function add(descriptions) {
-	const changes = descriptions.map((description) => {
+	// The first line of a pasted list comes out on top: where the newest todo is on top, as the last.
+	const inOrder = state.query.order === "asc" ? descriptions : descriptions.toReversed();
+	const changes = inOrder.map((description) => {
 		const fields = { description, completed: false };
 		return { kind: "create", key: newKey(), fields, remainingDelta: 1 };
 	});
@@ -27,18 +35,21 @@ export function add(descriptions) {
 export function toggle(row) {
 	const current = currentRow(row.key);
 	if (!current) return;
-	const { completed } = current;
-	update(current, { completed: !completed }, completed ? 1 : -1);
+	const { completed, description } = current;
+	const verb = completed ? "Reopened" : "Completed";
+	update(current, { completed: !completed }, completed ? 1 : -1, `${verb} ${quote(description)}`);
 }
 
 export function rename(row, description) {
-	update(row, { description }, 0);
+	update(row, { description }, 0, `Edited ${quote(description)}`);
 }
 
 /** Delete a todo; for a few seconds, the deletion can be undone. */
 export function remove(row) {
 	const current = currentRow(row.key);
 	if (!current) return;
+	// Several deletions share one Undo.
+	if (state.inverse || heldChanges().some(({ kind }) => kind !== "delete")) forgetLastAction();
 	outbox.add({ ...deletionOf(current), held: true });
 	offerUndo(`Deleted ${summary(heldChanges().length, current.description)}`);
 }
@@ -65,21 +76,29 @@ function changeAll(message, changes, bulkChange) {
 	const before = times.reduce((latest, time) => time > latest ? time : latest, state.seenAt);
 	// Nothing is known yet.
 	if (!before) return;
+	forgetLastAction();
 	outbox.add(...[...changes, { ...bulkChange, before }].map((each) => ({ ...each, held: true })));
 	offerUndo(message);
 }
 
+/** Undo the last action: discard what has not been sent, or take back a change of one todo. */
 export function undo() {
-	if (!heldChanges().length) return;
+	const { inverse } = state;
+	const { key } = inverse ?? heldChanges()[0] ?? {};
+	if (!inverse && !heldChanges().length) return;
 	undoNotice.remove();
-	outbox.undo();
+	state.inverse = null;
+	if (inverse) outbox.add(inverse);
+	else outbox.undo();
 	announce("Undone");
+	renderIfScheduled();
+	focusRow(key);
 }
 
 /** Handle a confirmed or rejected change: report an error, and offer to save the text again. */
 export function onChangeSettled({ key, id, kind, fields, version }, error) {
 	const held = heldChanges();
-	if (!held.length) undoNotice?.remove();
+	if (!held.length && !state.inverse) undoNotice?.remove();
 	// Only the server knows the position of a new todo, and which todos a bulk change has affected.
 	// Ask once all changes have been sent.
 	if ((!key || kind === "create") && held.length === state.changes.length) refresh();
@@ -107,7 +126,19 @@ function reportError({ key, id, version }, typed, { changes, current, message, s
 	showNotice(`Couldn't save “${typed}”: ${reason}`, { label, action: retry });
 }
 
-const update = (...change) => outbox.add(updateOf(...change));
+// A change of one todo is sent at once. The change that takes it back is sent with the version that
+// this one has produced: it overwrites nothing of another client.
+function update(row, fields, remainingDelta, message) {
+	const change = updateOf(row, fields, remainingDelta);
+	const { completed, description } = currentRow(row.key) ?? {};
+	forgetLastAction();
+	outbox.add(change);
+	// The todo of a draft may not be loaded.
+	if (description === undefined) return;
+	const previous = fields.description === undefined ? { completed } : { description };
+	state.inverse = { ...change, fields: previous, remainingDelta: -remainingDelta };
+	offerUndo(message);
+}
 
 function updateOf({ key, id, version }, fields, remainingDelta) {
 	return { kind: "update", key, id, fields, version: expectedVersion(version), remainingDelta };
@@ -129,7 +160,13 @@ const expectedVersion = (version) =>
 
 function offerUndo(message) {
 	undoNotice?.remove();
-	undoNotice = showNotice(message, { label: "Undo", action: undo, onExpired: outbox.release });
+	undoNotice = showNotice(message, { label: "Undo", action: undo, onExpired: forgetLastAction });
+}
+
+/** Only the last action can be undone. */
+function forgetLastAction() {
+	state.inverse = null;
+	outbox.release();
 }
 
 const summary = (count, description) => count > 1 ? `${count} todos` : quote(description);

@@ -66,6 +66,9 @@ export function moveFocus(step) {
 	focusItem(index < 0 ? firstIndexInView() : index + step);
 }
 
+/** Focus a row, if it is in the list. */
+export const focusRow = (key) => itemsByKey.get(key)?.querySelector("input").focus();
+
 /** Focus the nearest item to `index`; in an empty list, its message, so that shortcuts work. */
 function focusItem(index) {
 	const item = items[Math.max(0, Math.min(index, items.length - 1))];
