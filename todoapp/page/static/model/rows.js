@@ -12,8 +12,11 @@ export function visibleRows() {
 		changesByKey.has(undefined) ? changes : changesByKey.get(key) ?? [];
 	const creations = changes.filter(({ kind }) => kind === "create");
 	const matches = ({ completed }) => !query.status || completed === (query.status === "completed");
-	// Only the server can tell whether a new todo matches a search.
-	const newRows = query.search ? [] : creations.reverse().map(({ key }) => ({ key }));
+	// Only the server can tell whether a new todo matches a search, and where it belongs in an
+	// ascending order.
+	const newRows = query.search || query.order === "asc"
+		? []
+		: creations.reverse().map(({ key }) => ({ key }));
 	return [...newRows, ...[...ids].map(rowOf)]
 		.map((row) => row && changesOf(row).reduce(applyChange, row))
 		.filter((row) => row && matches(row));

@@ -25,8 +25,9 @@ export function add(descriptions) {
 	});
 	outbox.add(...changes);
 	const message = `Added ${summary(descriptions.length, descriptions[0])}`;
-	// A search or filter may hide the new todo: then show the message, too.
-	if (state.query.search || state.query.status) showNotice(message);
+	// The new todo may not be in view: then show the message, too.
+	const { search, status, order } = state.query;
+	if (search || status || order === "asc") showNotice(message);
 	else announce(message);
 }
 
