@@ -17,7 +17,7 @@ export function onUndone(focus) {
 }
 
 export function add(descriptions) {
-	// The first line of a pasted list comes out on top: where the newest todo is on top, as the last.
+	// The first line of a pasted list comes out on top: create it last if the newest todo is on top.
 	const inOrder = state.query.order === "asc" ? descriptions : descriptions.toReversed();
 	const changes = inOrder.map((description) => {
 		const fields = { description, completed: false };
