@@ -140,7 +140,7 @@ def show_the_banner(stage: Stage) -> None:
 def find_nothing(stage: Stage) -> None:
     insert(stage.sql, "Milk")
     stage.page.goto("/?search=bread")
-    expect(stage.page.get_by_text("Nothing found.")).to_be_visible()
+    expect(stage.page.get_by_text("Nothing matches “bread”.")).to_be_visible()
 
 
 STATES = [

@@ -26,8 +26,10 @@ export function showOutage(message, isSignedOut, areChangesKept) {
 }
 
 function outlook(areChangesKept) {
-	if (!areChangesKept) return "Keep this page open until your changes are saved.";
-	return "Changes are saved here and sent later.";
+	if (!areChangesKept) return "Trying again; keep this page open until your changes are saved.";
+	return navigator.onLine
+		? "Trying again; your changes are kept."
+		: "Changes are saved here and sent later.";
 }
 
 function showSignedOut(banner, areChangesKept) {
