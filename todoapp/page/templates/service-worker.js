@@ -34,6 +34,7 @@ async function page(request) {
 	return isOutage && await caches.match("/") || response;
 }
 
+// Requests for modules have an Origin, those of fill() have none.
 async function file(request) {
-	return await caches.match(request) ?? fetch(request);
+	return await caches.match(request, { ignoreVary: true }) ?? fetch(request);
 }
