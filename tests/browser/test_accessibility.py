@@ -49,6 +49,8 @@ MISPLACED = """() => {
             if (element.contains(other) || other.contains(element)) continue;
             // A message may cover the list, which can be scrolled, but nothing else.
             if (element.closest("li") && other.closest("#banner, #notices")) continue;
+            // So may the header, which stays in view; it is opaque.
+            if (element.closest("header") && other.closest("li")) continue;
             if (box.left < otherBox.right - 1 && otherBox.left < box.right - 1
                 && box.top < otherBox.bottom - 1 && otherBox.top < box.bottom - 1)
                 found.push(`overlap: ${name(element)} and ${name(other)}`);
