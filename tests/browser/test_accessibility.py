@@ -217,7 +217,7 @@ def test_undo_button_stays_in_place_when_another_notice_appears(
 
     checkbox(page, "Milk").click()
 
-    expect(page.get_by_text("Couldn't save: Internal server error")).to_be_visible()
+    expect(page.get_by_text("Couldn't save “Milk”: Internal server error")).to_be_visible()
     assert undo.bounding_box() == before
 
 
