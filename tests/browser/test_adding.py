@@ -293,6 +293,48 @@ def test_message_confirms_a_todo_that_the_filter_hides(page: Page, sql: Sql) -> 
     expect(item(page, "Buy milk")).to_be_visible()
 
 
+def test_todo_appears_at_the_end_where_the_oldest_is_on_top(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread")
+    page.goto("/?sort_by=id&order=asc")
+    expect(descriptions(page)).to_have_text(["Milk", "Bread"])
+    held = hold_response(page, "**/api/todos")
+    add(page, "Eggs")
+    expect(descriptions(page)).to_have_text(["Milk", "Bread", "Eggs"])
+    wait_until(lambda: page.title() and held)
+    # Not even for a frame is it anywhere else.
+    page.evaluate(
+        """() => {
+            window.shown = new Set();
+            const record = () => {
+                window.shown.add([...document.querySelectorAll("#todos .text")]
+                    .map(({ textContent }) => textContent).join());
+                requestAnimationFrame(record);
+            };
+            record();
+        }"""
+    )
+    route, response = held.pop()
+    route.fulfill(response=response)
+    page.wait_for_event("response", lambda response: "limit=50" in response.url)
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    assert page.evaluate("[...window.shown]") == ["Milk,Bread,Eggs"]
+
+
+@pytest.mark.parametrize("query", ["sort_by=id&order=asc", "sort_by=description&order=asc"])
+def test_message_confirms_a_todo_whose_place_is_not_loaded(
+    page: Page, sql: Sql, query: str
+) -> None:
+    sql("INSERT INTO todos (description) SELECT 'Todo ' || n FROM generate_series(101, 300) n")
+    page.goto(f"/?{query}")
+    expect(descriptions(page).first).to_have_text("Todo 101")
+    count = descriptions(page).count()
+    add(page, "Zucchini")
+    expect(messages(page)).to_contain_text("Added “Zucchini”")
+    expect(item(page, "Zucchini")).to_have_count(0)
+    assert descriptions(page).count() >= count
+    wait_until(lambda: ("Zucchini", False) in table(sql))
+
+
 def test_change_rejected_by_a_proxy_does_not_block_later_changes(
     page: Page, sql: Sql, expected_messages: list[str]
 ) -> None:

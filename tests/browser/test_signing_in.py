@@ -114,8 +114,8 @@ def test_a_session_that_ends_while_the_page_is_offline_loses_no_change(
     assert table(sql) == []
     sign_in(page)
 
-    expect(descriptions(page)).to_have_text(["Bread", "Milk"])
     wait_until(lambda: table(sql) == [("Milk", False), ("Bread", False)])
+    expect(descriptions(page)).to_have_text(["Bread", "Milk"])
 
 
 def test_a_page_whose_token_was_changed_shows_no_todo_and_keeps_what_is_typed(

@@ -161,9 +161,9 @@ def test_filter_shows_matching_todos_and_survives_a_reload(page: Page, sql: Sql)
 @pytest.mark.parametrize(
     ("url", "placeholder"),
     [
-        ("/?status=incomplete", "Nothing found."),
-        ("/?status=completed", "Nothing found."),
-        ("/?search=Tea", "Nothing found."),
+        ("/?status=incomplete", "Nothing left to do."),
+        ("/?status=completed", "Nothing completed yet."),
+        ("/?search=Tea", "Nothing matches “Tea”."),
     ],
 )
 def test_query_without_results_shows_a_placeholder(page: Page, url: str, placeholder: str) -> None:

@@ -2,6 +2,7 @@
 
 import { onRender, renderIfScheduled, state } from "./model/state.js";
 import { onOutage } from "./net/api.js";
+import { forgetLastPage } from "./net/last_page.js";
 import * as outbox from "./net/outbox.js";
 import * as sync from "./net/sync.js";
 import * as actions from "./view/actions.js";
@@ -76,6 +77,9 @@ sync.start({
 	onChangedElsewhere: () => notices.announce("Changed elsewhere"),
 	onRejected: (message) => notices.showNotice(message),
 });
+
+// Where access is controlled, nothing is left behind.
+byId("sign-out")?.addEventListener("submit", forgetLastPage);
 
 // In a secure context only. After the first paint: it loads the page's files once more.
 addEventListener("load", () => navigator.serviceWorker?.register("/service-worker.js"));

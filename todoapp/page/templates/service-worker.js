@@ -31,10 +31,19 @@ async function page(request) {
 	if (response.status === 401) await caches.delete(CACHE);
 	else if (response.ok && !await caches.has(CACHE)) fill();
 	const isOutage = response.type === "error" || response.status >= 500;
-	return isOutage && await caches.match("/") || response;
+	return isOutage && await cachedPage() || response;
 }
 
-// Requests for modules have an Origin, those of fill() have none.
+async function cachedPage() {
+	const cached = await caches.match("/", { ignoreVary: true });
+	if (!cached) return null;
+	// Browsers preload what a Link header names from the network, even where a cache has it.
+	const headers = new Headers(cached.headers);
+	headers.delete("Link");
+	return new Response(cached.body, { headers });
+}
+
 async function file(request) {
+	// The files are the same whatever a request's headers are.
 	return await caches.match(request, { ignoreVary: true }) ?? fetch(request);
 }

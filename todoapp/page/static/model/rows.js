@@ -10,13 +10,23 @@ export function visibleRows() {
 	// A bulk change (without a key) can affect any row.
 	const changesOf = ({ key }) =>
 		changesByKey.has(undefined) ? changes : changesByKey.get(key) ?? [];
-	const creations = changes.filter(({ kind }) => kind === "create");
 	const matches = ({ completed }) => !query.status || completed === (query.status === "completed");
-	// Only the server can tell whether a new todo matches a search.
-	const newRows = query.search ? [] : creations.reverse().map(({ key }) => ({ key }));
-	return [...newRows, ...[...ids].map(rowOf)]
+	const place = placeOfNewTodos();
+	const newRows = changes.filter(({ kind }) => kind === "create").map(({ key }) => ({ key }));
+	const rows = [...ids].map(rowOf);
+	if (place === "start") rows.unshift(...newRows.reverse());
+	if (place === "end") rows.push(...newRows);
+	return rows
 		.map((row) => row && changesOf(row).reduce(applyChange, row))
 		.filter((row) => row && matches(row));
+}
+
+/** Return where the list shows new todos, "start" or "end", or "" if only the server can tell. */
+export function placeOfNewTodos() {
+	const { pages, query: { search, sort_by, order } } = state;
+	if (search || sort_by === "description") return "";
+	if (order !== "asc") return "start";
+	return pages.at(-1)?.next ? "" : "end";
 }
 
 /** Return a row with the pending changes applied, or a falsy value if the todo was deleted. */

@@ -61,8 +61,7 @@ async function request(method, path, { body, etag, keepalive, key, version, sign
 		if (signal?.aborted) throw error;
 	}
 	const { ok, status = 503 } = response ?? {};
-	const reason = response ? `responded with status ${status}` : "cannot be reached";
-	const message = data?.detail ?? `The server ${reason}`;
+	const message = data?.detail ?? describe(response);
 	if (isTemporary(kind, status, data, ok)) {
 		const error = new UnavailableError(message, response?.status);
 		outages.set(kind, error);
@@ -72,6 +71,11 @@ async function request(method, path, { body, etag, keepalive, key, version, sign
 	reportRecovery(kind);
 	if (ok || status === 304) return { data, headers: response.headers };
 	throw new RequestError(message, status);
+}
+
+function describe(response) {
+	if (response) return `The server responded with status ${response.status}`;
+	return navigator.onLine ? "The server cannot be reached" : "You're offline";
 }
 
 function isTemporary(kind, status, data, ok) {

@@ -1,5 +1,6 @@
 // The outbox: changes are persisted until the server has responded, and sent in order.
 
+import { placeOfNewTodos } from "../model/rows.js";
 import {
 	markSeen,
 	markStale,
@@ -209,8 +210,9 @@ function confirmChange(change, data, headers) {
 	state.remaining += kind === "complete" ? -data.updated : remainingDelta;
 	if (kind === "create") {
 		state.rowKeys.set(data.id, key);
-		const { search, order } = state.query;
-		if (!search && order !== "asc") state.pages[0]?.ids.unshift(data.id);
+		const place = placeOfNewTodos();
+		if (place === "start") state.pages[0]?.ids.unshift(data.id);
+		if (place === "end") state.pages.at(-1)?.ids.push(data.id);
 	}
 	if (kind === "delete") removeTodo(id);
 	else if (key) rebaseLaterChanges(change, data);

@@ -3,10 +3,12 @@
 import { markSeen, scheduleRender, state, upsertTodo } from "../model/state.js";
 import { read, RequestError, timeOf, UnavailableError } from "./api.js";
 import { delay, retryDelay } from "./delay.js";
+import { forgetLastPage, keepLastPage, lastPage } from "./last_page.js";
 
 const POLL_INTERVAL_MS = 3500;
 const PAGE_SIZE = 50;
 const MAX_NEW_PAGES = 3;
+const FIRST_PATH = `?order=desc&limit=${PAGE_SIZE}`;
 const COUNT_PATH = "?status=incomplete&count=true&order=desc&limit=1";
 
 let callbacks;
@@ -89,13 +91,25 @@ async function open(query) {
 	const path = `?${queryString({ ...query, order: query.order || "desc", limit: PAGE_SIZE })}`;
 	while (!state.loaded && !signal.aborted) {
 		await attempt(signal, async () => {
-			const page = await load(path, signal);
+			const page = await loadFirst(path, signal);
 			Object.assign(state, { pages: [page], loaded: true });
 			scrollTo(0, 0);
 			if (query.search) callbacks.onFound(page.ids.length, Boolean(page.next));
 		});
 	}
 	refresh();
+}
+
+async function loadFirst(path, signal) {
+	try {
+		return await load(path, signal);
+	} catch (error) {
+		const kept = error instanceof UnavailableError && error.status !== 401 && lastPage(path);
+		if (!kept) throw error;
+		kept.todos.forEach(upsertTodo);
+		// Without its ETag, it is loaded again as soon as the server responds.
+		return { ...kept.page, etag: null };
+	}
 }
 
 // One at a time: each task starts from the pages that the previous one has left.
@@ -113,6 +127,7 @@ async function attempt(signal, task) {
 		scheduleRender();
 	} catch (error) {
 		if (signal.aborted) return;
+		if (error.status === 401) forgetLastPage();
 		if (error instanceof UnavailableError) return retryDelay(error);
 		if (!(error instanceof RequestError)) throw error;
 		callbacks.onRejected(error.message);
@@ -180,11 +195,13 @@ async function load(path, signal, etag) {
 	if (!data) return null;
 	data.forEach(upsertTodo);
 	const link = headers.get("Link")?.match(/<(.*)>/)[1];
-	return {
+	const page = {
 		path,
 		etag: headers.get("ETag"),
 		ids: data.map(({ id }) => id),
 		next: link && new URL(link, location).search,
 		total: Number(headers.get("X-Total-Count")),
 	};
+	if (path === FIRST_PATH) keepLastPage(page, data);
+	return page;
 }

@@ -1,6 +1,6 @@
 // What the user can do to todos, and what the page says about it.
 
-import { changedRows, currentRow } from "../model/rows.js";
+import { changedRows, currentRow, placeOfNewTodos } from "../model/rows.js";
 import { renderIfScheduled, state } from "../model/state.js";
 import * as outbox from "../net/outbox.js";
 import { refresh } from "../net/sync.js";
@@ -17,7 +17,7 @@ export function onUndone(focus) {
 }
 
 export function add(descriptions) {
-	// The first line of a pasted list comes out on top: where the newest todo is on top, as the last.
+	// The first line of a pasted list comes out on top: create it last if the newest todo is on top.
 	const inOrder = state.query.order === "asc" ? descriptions : descriptions.toReversed();
 	const changes = inOrder.map((description) => {
 		const fields = { description, completed: false };
@@ -25,8 +25,8 @@ export function add(descriptions) {
 	});
 	outbox.add(...changes);
 	const message = `Added ${summary(descriptions.length, descriptions[0])}`;
-	// A search or filter may hide the new todo: then show the message, too.
-	if (state.query.search || state.query.status) showNotice(message);
+	// The new todo may be hidden, or out of view: then show the message, too.
+	if (state.query.status || placeOfNewTodos() !== "start") showNotice(message);
 	else announce(message);
 }
 

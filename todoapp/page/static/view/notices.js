@@ -24,12 +24,16 @@ export function announce(message) {
 export function showOutage(message, isSignedOut, areChangesKept) {
 	const banner = byId("banner");
 	if (isSignedOut) return showSignedOut(banner, areChangesKept);
-	const fate = areChangesKept
-		? "your changes are kept"
-		: "keep this page open until your changes are saved";
-	const text = message && `${message}. Trying again; ${fate}.`;
+	const text = message && `${message}. ${outlook(areChangesKept)}`;
 	// Setting the same text again would make a screen reader repeat it.
 	if (banner.textContent !== text) banner.textContent = text;
+}
+
+function outlook(areChangesKept) {
+	if (!areChangesKept) return "Trying again; keep this page open until your changes are saved.";
+	return navigator.onLine
+		? "Trying again; your changes are kept."
+		: "Changes are saved here and sent later.";
 }
 
 function showSignedOut(banner, areChangesKept) {
