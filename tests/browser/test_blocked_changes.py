@@ -61,7 +61,7 @@ def test_tick_that_a_proxy_rejects_is_reverted_and_can_be_repeated(page: Page, s
     checkbox(page, "Milk").click()
     add(page, "Bread")
     add(page, "Eggs")
-    expect(messages(page)).to_contain_text("Couldn't save: The server responded with status 502")
+    expect(messages(page)).to_contain_text("Couldn't save “Milk”: The server responded with status")
     expect(checkbox(page, "Milk")).not_to_be_checked()
     expect(messages(page)).not_to_contain_text("Trying again")
     wait_until(

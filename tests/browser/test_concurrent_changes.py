@@ -412,7 +412,9 @@ def test_completing_a_todo_that_was_changed_elsewhere_is_reverted(
     checkbox(page, "Sell the car").click()
 
     messages = page.get_by_role("region", name="Messages")
-    expect(messages).to_contain_text("Couldn't save: it was changed elsewhere to “Keep the car”")
+    expect(messages).to_contain_text(
+        "Couldn't save “Sell the car”: it was changed elsewhere to “Keep the car”"
+    )
     expect(checkbox(page, "Keep the car")).not_to_be_checked()
     assert table(sql) == [("Keep the car", False)]
 

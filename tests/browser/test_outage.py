@@ -419,7 +419,7 @@ def test_rejected_change_is_reverted_with_a_reason(page: Page, sql: Sql) -> None
     checkbox(page, "Milk").click()
 
     messages = page.get_by_role("region", name="Messages")
-    expect(messages).to_contain_text("Couldn't save: Internal server error")
+    expect(messages).to_contain_text("Couldn't save “Milk”: Internal server error")
     expect(checkbox(page, "Milk")).not_to_be_checked()
     expect(page.get_by_text("1 left")).to_be_visible()
 

@@ -12,6 +12,7 @@ import { highlight } from "./view/highlight.js";
 import * as keyboard from "./view/keyboard.js";
 import * as list from "./view/list.js";
 import * as notices from "./view/notices.js";
+import * as place from "./view/place.js";
 import * as row from "./view/row.js";
 import * as toolbar from "./view/toolbar.js";
 
@@ -26,6 +27,7 @@ onRender(() => {
 	if (!state.loaded) return;
 	if (draft) restoreDraft(draft);
 	draft = null;
+	place.update();
 	if (list.isEndNear()) sync.loadMore();
 });
 
@@ -64,6 +66,7 @@ addEventListener("pagehide", outbox.sendHeld);
 // A page from the back/forward cache would offer to undo what was sent when it was hidden.
 addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 
+place.start();
 notices.start(() => list.moveFocus(0));
 toolbar.start();
 compose.start();

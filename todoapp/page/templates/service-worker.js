@@ -43,7 +43,6 @@ async function cachedPage() {
 	return new Response(cached.body, { headers });
 }
 
-// Requests for modules have an Origin, those of fill() have none.
 async function file(request) {
 	// The files are the same whatever a request's headers are.
 	return await caches.match(request, { ignoreVary: true }) ?? fetch(request);

@@ -4,7 +4,7 @@ import { changedRows, currentRow, placeOfNewTodos } from "../model/rows.js";
 import { renderIfScheduled, state } from "../model/state.js";
 import * as outbox from "../net/outbox.js";
 import { refresh } from "../net/sync.js";
-import { announce, showNotice } from "./notices.js";
+import { announce, showFailure, showNotice } from "./notices.js";
 
 const MAX_QUOTE_LENGTH = 40;
 
@@ -96,34 +96,38 @@ export function undo() {
 }
 
 /** Handle a confirmed or rejected change: report an error, and offer to save the text again. */
-export function onChangeSettled({ key, id, kind, fields, version }, error) {
+export function onChangeSettled(change, error) {
+	const { key, kind } = change;
 	const held = heldChanges();
 	if (!held.length && !state.inverse) undoNotice?.remove();
 	// Only the server knows the position of a new todo, and which todos a bulk change has affected.
 	// Ask once all changes have been sent.
 	if ((!key || kind === "create") && held.length === state.changes.length) refresh();
-	if (error) reportError({ key, id, version }, fields?.description, error);
+	if (error) reportError(change, error);
 }
 
-function reportError({ key, id, version }, typed, { changes, current, message, status }) {
-	if (changes) {
-		const action = () => outbox.add(...changes);
-		const text = typed ? ` “${typed}”` : "";
-		return showNotice(`Couldn't save${text}: ${message}`, { label: "Try again", action });
-	}
+function reportError(change, { changes, current, message, status }) {
+	const { key, id, name, fields } = change;
+	const version = current?.updated_at ?? change.version;
+	const typed = fields?.description;
+	const isDeleted = !changes && status === 404;
+	// In full, so that nothing that was typed is lost.
+	const quoted = typed ? `“${typed}”` : name && quote(name);
 	let reason = message;
 	if (current) reason = `it was changed elsewhere to ${quote(current.description)}`;
-	else if (status === 404) reason = "it was deleted elsewhere";
-	if (!typed) return showNotice(`Couldn't save: ${reason}`);
-
-	const isMissing = status === 404 || !id;
-	const row = { key, id, version: current?.updated_at ?? version };
-	const retry = () => isMissing ? add([typed]) : rename(row, typed);
+	else if (isDeleted) reason = "it was deleted elsewhere";
+	let action = () => outbox.add(...(changes ?? [{ ...change, version, sent: false }]));
 	let label = "Try again";
-	if (current) label = "Use mine";
-	else if (isMissing) label = "Add it";
-	// In full, so that nothing that was typed is lost.
-	showNotice(`Couldn't save “${typed}”: ${reason}`, { label, action: retry });
+	if (!changes && typed) {
+		const isMissing = isDeleted || !id;
+		action = () => isMissing ? add([typed]) : rename({ key, id, version }, typed);
+		if (current) label = "Use mine";
+		else if (isMissing) label = "Add it";
+	} else if (isDeleted) {
+		// There is nothing left to change.
+		label = action = null;
+	}
+	showFailure(reason, quoted, { label, action });
 }
 
 // A change of one todo is sent at once. The change that takes it back is sent with the version that
@@ -140,13 +144,15 @@ function update(row, fields, remainingDelta, message) {
 	offerUndo(message);
 }
 
-function updateOf({ key, id, version }, fields, remainingDelta) {
-	return { kind: "update", key, id, fields, version: expectedVersion(version), remainingDelta };
+function updateOf({ key, id, version, description }, fields, remainingDelta) {
+	const expected = expectedVersion(version);
+	return { kind: "update", key, id, name: description, fields, version: expected, remainingDelta };
 }
 
-function deletionOf({ key, id, version, completed }) {
+function deletionOf({ key, id, version, completed, description }) {
 	const remainingDelta = completed ? 0 : -1;
-	return { kind: "delete", key, id, version: expectedVersion(version), remainingDelta };
+	const expected = expectedVersion(version);
+	return { kind: "delete", key, id, name: description, version: expected, remainingDelta };
 }
 
 // crypto.randomUUID() requires HTTPS.

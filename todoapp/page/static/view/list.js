@@ -48,6 +48,8 @@ export function idsInView() {
 	return [...items].slice(first, first + 40).map(({ row }) => row.id);
 }
 
+export const firstInView = () => items[firstIndexInView()];
+
 // A binary search: measuring every item of a long list is slow.
 function firstIndexInView() {
 	const { offsetHeight } = document.querySelector("header");

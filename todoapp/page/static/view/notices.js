@@ -3,6 +3,10 @@
 import { byId } from "./dom.js";
 
 const DURATION_MS = 7000;
+const MAX_NAMES = 10;
+
+// The messages about rejected changes by reason and label: {notice, names, actions}.
+const failures = new Map();
 
 let restoreFocus;
 
@@ -64,8 +68,7 @@ export function showNotice(message, { label = "", action, onExpired } = {}) {
 		if (notice.isConnected) onExpired?.();
 		notice.remove();
 	};
-	// What is quoted must not change the direction of the text around it.
-	text.append(...message.split(/(?<=“)(.*)(?=”)/s).map((part, i) => i % 2 ? isolated(part) : part));
+	text.append(...withIsolatedQuote(message));
 	button.textContent = label;
 	button.hidden = !label;
 	button.onclick = () => {
@@ -82,5 +85,41 @@ export function showNotice(message, { label = "", action, onExpired } = {}) {
 	if (!label || onExpired) expireLater();
 	return notice;
 }
+
+/**
+ * Show why a change of the todo `name` was rejected, and a button that calls `action()`.
+ *
+ * Changes that are rejected for the same reason share a message and its button.
+ */
+export function showFailure(reason, name, { label, action } = {}) {
+	const cause = `${reason} ${label}`;
+	const known = failures.get(cause);
+	const shown = known?.notice.isConnected ? known : { names: [], actions: [] };
+	if (name) shown.names.push(name);
+	shown.actions.push(action);
+	failures.set(cause, shown);
+	const runAll = () => shown.actions.forEach((each) => each());
+	shown.notice ??= showNotice("", { label, action: runAll });
+	const [text, button] = shown.notice.children;
+	text.replaceChildren(
+		"Couldn't save",
+		...listOf(shown.names),
+		...withIsolatedQuote(`: ${reason}`),
+	);
+	if (shown.actions.length > 1) button.textContent = "Try again";
+}
+
+function* listOf(names) {
+	const rest = names.length - MAX_NAMES;
+	const shown = names.slice(0, MAX_NAMES).concat(rest > 0 ? `${rest} more` : []);
+	if (shown.length) yield " ";
+	for (const { type, value } of new Intl.ListFormat("en").formatToParts(shown)) {
+		yield type === "element" ? isolated(value) : value;
+	}
+}
+
+// What is quoted must not change the direction of the text around it.
+const withIsolatedQuote = (message) =>
+	message.split(/(?<=“)(.*)(?=”)/s).map((part, i) => i % 2 ? isolated(part) : part);
 
 const isolated = (text) => Object.assign(document.createElement("bdi"), { textContent: text });

@@ -1,0 +1,140 @@
+"""Messages about changes that the server has rejected: one per cause, with the todos' names."""
+
+import json
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.support.page import Sql, add, checkbox, descriptions, edit, insert, messages, table
+from tests.support.waiting import wait_until
+
+REASON = "Not on a Sunday"
+OTHER_REASON = "Not in December"
+
+
+@pytest.fixture(autouse=True)
+def expect_errors(expected_messages: list[str]) -> None:
+    """Let the browser log what the tests cause."""
+    expected_messages.append(r"the server responded with a status of (403|404) .*/api/todos")
+
+
+def reject(page: Page, method: str, text: str = "", reason: str = REASON) -> None:
+    """Reject the requests with this method and text in their body."""
+
+    def respond(route: Route) -> None:
+        request = route.request
+        if request.method == method and text in (request.post_data or ""):
+            route.fulfill(status=403, body=json.dumps({"detail": reason}))
+        else:
+            route.fallback()
+
+    page.route("**/api/todos*", respond)
+    page.route("**/api/todos/*", respond)
+
+
+def test_ten_rejected_ticks_are_one_message_that_names_them_and_repeats_them(
+    page: Page, sql: Sql
+) -> None:
+    names = [f"Todo {number}" for number in range(10)]
+    insert(sql, *names)
+    page.goto("/")
+    expect(descriptions(page)).to_have_count(10)
+    reject(page, "PATCH")
+
+    for name in names:
+        checkbox(page, name).click()
+
+    listed = ", ".join(f"“{name}”" for name in names[:-1])
+    message = f"Couldn't save {listed}, and “Todo 9”: {REASON}"
+    expect(messages(page).locator("span")).to_have_text([message])
+    expect(page.get_by_role("checkbox", checked=True)).to_have_count(0)
+
+    page.unroute_all()
+    messages(page).get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("checkbox", checked=True)).to_have_count(10)
+    wait_until(lambda: page.title() and table(sql) == [(name, True) for name in names])
+    expect(messages(page)).to_be_empty()
+
+
+def test_one_rejected_tick_names_the_todo_shortened(page: Page, sql: Sql) -> None:
+    insert(sql, "long " * 100)
+    page.goto("/")
+    reject(page, "PATCH")
+    page.get_by_role("checkbox").click()
+    expect(messages(page)).to_contain_text(f"Couldn't save “{'long ' * 7}long…”: {REASON}")
+
+
+def test_many_rejected_todos_are_counted(page: Page, sql: Sql) -> None:
+    page.goto("/")
+    expect(page.get_by_text("No todos yet")).to_be_visible()
+    reject(page, "POST")
+    page.keyboard.insert_text("\n".join(f"Todo {number}" for number in range(15)))
+    page.get_by_role("button", name="Add 15 todos").click()
+    expect(messages(page)).to_contain_text(f", and 5 more: {REASON}")
+    page.unroute_all()
+    messages(page).get_by_role("button", name="Try again").click()
+    wait_until(lambda: page.title() and len(table(sql)) == 15)
+
+
+def test_each_cause_has_a_message_of_its_own(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread", "Eggs")
+    page.goto("/")
+    reject(page, "PATCH")
+    reject(page, "POST", reason=OTHER_REASON)
+    checkbox(page, "Milk").click()
+    checkbox(page, "Eggs").click()
+    add(page, "Tea")
+    for message in (
+        f"Couldn't save “Milk” and “Eggs”: {REASON}",
+        f"Couldn't save “Tea”: {OTHER_REASON}",
+    ):
+        expect(messages(page).get_by_text(message)).to_have_count(1)
+
+
+def test_message_that_was_closed_does_not_come_back_with_the_next_failure(
+    page: Page, sql: Sql
+) -> None:
+    insert(sql, "Milk", "Bread")
+    page.goto("/")
+    reject(page, "PATCH")
+    checkbox(page, "Milk").click()
+    expect(messages(page)).to_contain_text(f"Couldn't save “Milk”: {REASON}")
+    messages(page).get_by_role("button", name="Close").click()
+    checkbox(page, "Bread").click()
+    expect(messages(page)).to_contain_text(f"Couldn't save “Bread”: {REASON}")
+
+
+def test_ticks_of_deleted_todos_are_one_message_without_a_button(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread", "Eggs")
+    page.goto("/")
+    expect(descriptions(page)).to_have_count(3)
+    sql("DELETE FROM todos WHERE description <> 'Eggs'")
+    checkbox(page, "Milk").click()
+    checkbox(page, "Bread").click()
+    expect(messages(page)).to_contain_text("Couldn't save “Milk” and “Bread”: it was deleted")
+    expect(descriptions(page)).to_have_text(["Eggs"])
+    expect(messages(page).get_by_role("button", name="Try again")).to_have_count(0)
+
+
+def test_names_cannot_change_the_direction_of_the_message(page: Page, sql: Sql) -> None:
+    insert(sql, "a\u202eb", "Milk")
+    page.goto("/")
+    reject(page, "PATCH")
+    for check in page.get_by_role("checkbox").all():
+        check.click()
+    expect(messages(page).locator("bdi")).to_have_text(["“Milk”", "“a\u202eb”"])
+
+
+def test_rejected_edit_and_rejected_todo_do_not_share_a_button(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    reject(page, "PATCH")
+    reject(page, "POST")
+    edit(page, "Milk", "Oat milk").press("Enter")
+    expect(messages(page)).to_contain_text(f"Couldn't save “Oat milk”: {REASON}")
+    add(page, "Tea")
+    page.unroute_all()
+    messages(page).get_by_role("button", name="Add it").click()
+    wait_until(lambda: page.title() and table(sql) == [("Milk", False), ("Tea", False)])
+    messages(page).get_by_role("button", name="Try again").click()
+    wait_until(lambda: page.title() and table(sql) == [("Oat milk", False), ("Tea", False)])
