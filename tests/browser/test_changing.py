@@ -591,7 +591,7 @@ def test_draft_of_a_todo_outside_the_view_is_offered_until_it_is_saved(
     messages(page).get_by_role("button", name="Save").click()
     has_table(sql, ("Soy milk", False))
     page.reload()
-    expect(page.get_by_text("Nothing found.")).to_be_visible()
+    expect(page.get_by_text("Nothing completed yet.")).to_be_visible()
     expect(messages(page)).to_be_empty()
 
 

@@ -26,15 +26,7 @@ export function showOutage(message, isSignedOut, areChangesKept) {
 	if (isSignedOut) return showSignedOut(banner, areChangesKept);
 	const text = message && `${message}. ${outlook(areChangesKept)}`;
 	// Setting the same text again would make a screen reader repeat it.
-	if (banner.textContent !== text) setBanner(text);
-}
-
-function setBanner(content) {
-	const notices = byId("notices");
-	byId("banner").replaceChildren(content);
-	// Keep the banner in its place when a message below it disappears.
-	notices.style.minHeight = "";
-	if (content) notices.style.minHeight = `${notices.offsetHeight}px`;
+	if (banner.textContent !== text) banner.textContent = text;
 }
 
 function outlook(areChangesKept) {
@@ -45,7 +37,9 @@ function outlook(areChangesKept) {
 }
 
 function showSignedOut(banner, areChangesKept) {
-	if (!banner.querySelector("a")) setBanner(byId("signed-out").content.cloneNode(true));
+	if (!banner.querySelector("a")) {
+		banner.replaceChildren(byId("signed-out").content.cloneNode(true));
+	}
 	const [link, fate] = banner.children;
 	const next = encodeURIComponent(location.pathname + location.search);
 	link.href = `/login?next=${next}`;
