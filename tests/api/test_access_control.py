@@ -381,6 +381,8 @@ def test_a_wrong_token_is_json_for_other_clients(closed: FlaskClient) -> None:
     [
         ("203.0.113.1", "203.0.113.1", "203.0.113.2"),
         ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"),
+        # Some proxies that listen on IPv6 send IPv4 addresses in this form.
+        ("::ffff:203.0.113.3", "203.0.113.3", "::ffff:203.0.113.4"),
         ("not an address: 1", "not an address: 1", "not an address: 2"),
     ],
 )
