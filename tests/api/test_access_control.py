@@ -311,7 +311,9 @@ def test_signing_out_does_not_renew_an_old_session(
     assert signed_in.get("/api/todos").status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/", "/?search=milk&status=completed", "/docs", "/?x=%C3%A9"])
+@pytest.mark.parametrize(
+    "path", ["/", "/?search=milk&status=completed", "/docs", "/docs/", "/?x=%C3%A9"]
+)
 def test_a_browser_without_a_session_gets_the_form(closed: FlaskClient, path: str) -> None:
     response = closed.get(path, headers=BROWSER)
 
@@ -370,6 +372,18 @@ def test_a_wrong_token_shows_the_form_again(closed_app: Flask, token: str) -> No
         assert token not in response.text
 
 
+def test_a_wrong_token_shows_the_form_also_with_a_trailing_slash(closed: FlaskClient) -> None:
+    response = closed.post(
+        "/login/",
+        data={"token": "wrong", "next": "/docs"},
+        headers=BROWSER,
+        environ_overrides={"REMOTE_ADDR": "192.0.2.252"},
+    )
+
+    assert (response.status_code, response.mimetype) == (401, "text/html")
+    assert 'name="next" value="/docs"' in response.text
+
+
 def test_a_wrong_token_is_json_for_other_clients(closed: FlaskClient) -> None:
     response = sign_in(closed, "wrong", environ_overrides={"REMOTE_ADDR": "192.0.2.251"})
 
@@ -381,6 +395,8 @@ def test_a_wrong_token_is_json_for_other_clients(closed: FlaskClient) -> None:
     [
         ("203.0.113.1", "203.0.113.1", "203.0.113.2"),
         ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"),
+        # Some proxies that listen on IPv6 send IPv4 addresses in this form.
+        ("::ffff:203.0.113.3", "203.0.113.3", "::ffff:203.0.113.4"),
         ("not an address: 1", "not an address: 1", "not an address: 2"),
     ],
 )

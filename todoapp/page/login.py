@@ -60,9 +60,10 @@ def handle_refusal(error: HTTPException) -> Response:
     response = handle_http_exception(error)
     if not accepts_html():
         return response
-    if request.path == "/login":
+    path = request.path.rstrip("/")
+    if path == "/login":
         return with_form(response, request.form.get("next", "/"), str(error.description))
-    if request.path in ("/", "/docs"):
+    if path in ("", "/docs"):
         return with_form(response, request.full_path.removesuffix("?"))
     return response
 

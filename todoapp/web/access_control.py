@@ -29,7 +29,7 @@ RENEW_AFTER_SECONDS = 24 * 3600
 def init_app(app: Flask, config: Config) -> None:
     """Refuse changes that other sites cause and, if `ACCESS_TOKEN` is set, unauthorized requests.
 
-    Call it before anything that runs before a request and tells something about a path.
+    Call it first: a `before_request` function that ran earlier could reveal whether a path exists.
     """
     if config.access_token:
         access = app.extensions["access"] = AccessControl(config.access_token)

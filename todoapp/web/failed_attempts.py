@@ -49,10 +49,14 @@ def _offset(key: int) -> int:
 
 
 def _client(address: str) -> str:
-    """Return the address, or its network if it is IPv6: one client has all addresses of a /64."""
+    """Return the address, or its network if it is IPv6: one client has all addresses of a /64.
+
+    All IPv4-mapped addresses are in one /64, so they are converted to IPv4.
+    """
     if ":" not in address:
         return address
     try:
-        return str(ip_network((int(IPv6Address(address)), 64), strict=False))
+        parsed = IPv6Address(address)
     except ValueError:  # X-Forwarded-For may hold anything
         return address
+    return str(parsed.ipv4_mapped or ip_network((int(parsed), 64), strict=False))
