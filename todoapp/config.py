@@ -107,8 +107,8 @@ class Config:
             "CORS_ORIGINS": self.cors_origins,
             # Only views that request it are compressed; JSON is not.
             "COMPRESS_REGISTER": False,
-            # The page consists of small files, which Brotli compresses best. Level 5 costs 0.3 ms per
-            # file, and saves 8 % of the bytes of level 4, the default.
+            # The page consists of small files, which Brotli compresses best. Level 5 costs 0.3 ms
+            # per file, and saves 8 % of the bytes of level 4, the default.
             "COMPRESS_ALGORITHM": ["br", "zstd", "gzip", "deflate"],
             "COMPRESS_BR_LEVEL": 5,
             # The views handle If-None-Match themselves, before compression.

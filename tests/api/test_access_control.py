@@ -397,7 +397,8 @@ def test_a_wrong_token_is_json_for_other_clients(closed: FlaskClient) -> None:
         ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"),
         # Some proxies that listen on IPv6 send IPv4 addresses in this form.
         ("::ffff:203.0.113.3", "203.0.113.3", "::ffff:203.0.113.4"),
-        ("not an address: 1", "not an address: 1", "not an address: 2"),
+        ("192.0.2.77:1001", "192.0.2.77:1002", "192.0.2.78:1001"),
+        ("unknown", "unknown", "_hidden"),
     ],
 )
 def test_five_wrong_tokens_in_a_minute_stop_only_their_client(
@@ -452,15 +453,37 @@ def test_a_change_that_another_site_causes_is_403(
     path: str,
     headers: dict[str, str],
 ) -> None:
-    for each in (client, signed_in):
+    origin = headers.get("Origin", "unknown")
+    for each, detail in (
+        (client, f"The origin '{origin}' must not change todos; see CORS_ORIGINS"),
+        (signed_in, f"Only the page may use its session, not the origin '{origin}'"),
+    ):
         response = each.open(path, method=method, json={"description": "x"}, headers=headers)
 
-        origin = headers.get("Origin", "unknown")
         assert response.status_code == 403
-        assert response.get_json() == {
-            "detail": f"The origin '{origin}' must not change todos; see CORS_ORIGINS"
-        }
+        assert response.get_json() == {"detail": detail}
         assert each.get("/api/todos", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [("http://nas.local", "nas.local:80"), ("https://nas.local", "nas.local:443")],
+)
+def test_the_default_port_in_host_is_no_other_site(
+    client: FlaskClient, origin: str, host: str
+) -> None:
+    headers = {"Origin": origin, "Host": host}
+    response = client.post("/api/todos", json={"description": "x"}, headers=headers)
+
+    assert response.status_code == 201
+
+
+def test_a_session_from_a_machine_whose_clock_is_fast_is_valid(
+    signed_in: FlaskClient, let_pass: Callable[[timedelta], None]
+) -> None:
+    let_pass(timedelta(seconds=-5))
+
+    assert signed_in.get("/api/todos").status_code == 200
 
 
 @pytest.mark.parametrize("headers", CROSS_SITE)

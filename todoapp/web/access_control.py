@@ -39,11 +39,15 @@ def init_app(app: Flask, config: Config) -> None:
 
     @app.before_request
     def refuse_cross_site_changes() -> None:
-        if request.method in SAFE_METHODS or not is_cross_site():
+        if request.method in SAFE_METHODS or request.environ.get("server.refusal"):
+            return
+        if not is_cross_site():
             return
         origin = request.headers.get("Origin", "unknown")
         # Allowed origins send the token: the session belongs to the page.
-        if "session_age" in g or not trusted & {origin, "*"}:
+        if "session_age" in g:
+            raise Forbidden(f"Only the page may use its session, not the origin {origin!a}")
+        if not trusted & {origin, "*"}:
             raise Forbidden(f"The origin {origin!a} must not change todos; see CORS_ORIGINS")
 
 
@@ -58,8 +62,11 @@ def is_cross_site() -> bool:
         return site not in ("same-origin", "none")
     # Older browsers, and plain HTTP.
     origin = request.headers.get("Origin")
-    host = request.headers.get("Host", "")
-    return origin is not None and origin.partition("://")[2].lower() != host.lower()
+    if origin is None:
+        return False
+    scheme, _, host = origin.lower().partition("://")
+    default_port = {"http": ":80", "https": ":443"}.get(scheme, "")
+    return host != request.headers.get("Host", "").lower().removesuffix(default_port)
 
 
 class AccessControl:
@@ -130,11 +137,13 @@ class AccessControl:
         """Return the age of the session in seconds; None if there is none, or it has expired."""
         try:
             _, signed_at = self._signer.unsign(
-                request.cookies.get(cookie_name(), ""), SESSION_SECONDS, return_timestamp=True
+                request.cookies.get(cookie_name(), ""), return_timestamp=True
             )
         except BadSignature:
             return None
-        return time.time() - signed_at.timestamp()
+        # Negative if the clock of the machine that signed it is fast, which itsdangerous refuses.
+        age = time.time() - signed_at.timestamp()
+        return age if age <= SESSION_SECONDS else None
 
 
 def is_public(environ: "WSGIEnvironment") -> bool:

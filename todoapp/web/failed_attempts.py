@@ -53,8 +53,9 @@ def _client(address: str) -> str:
 
     All IPv4-mapped addresses are in one /64, so they are converted to IPv4.
     """
-    if ":" not in address:
-        return address
+    if address.count(":") <= 1:
+        # Some proxies append the port, which is another one for each connection.
+        return address.partition(":")[0]
     try:
         parsed = IPv6Address(address)
     except ValueError:  # X-Forwarded-For may hold anything
