@@ -495,6 +495,13 @@ def test_another_site_can_neither_sign_in_nor_sign_out(
     assert signed_in.get("/api/todos").status_code == 200
 
 
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/api/todos"), ("0", "/api/todos/1")])
+def test_a_method_that_the_path_does_not_support_is_405_for_every_site(
+    client: FlaskClient, method: str, path: str
+) -> None:
+    assert client.open(path, method=method, headers={"Origin": EVIL}).status_code == 405
+
+
 @pytest.mark.parametrize("headers", SAME_SITE)
 def test_the_page_and_clients_that_are_no_browser_may_change_todos(
     client: FlaskClient, signed_in: FlaskClient, headers: dict[str, str]

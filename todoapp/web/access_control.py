@@ -39,9 +39,8 @@ def init_app(app: Flask, config: Config) -> None:
 
     @app.before_request
     def refuse_cross_site_changes() -> None:
-        if request.method in SAFE_METHODS or request.environ.get("server.refusal"):
-            return
-        if not is_cross_site():
+        is_refused = request.environ.get("server.refusal") or request.routing_exception
+        if request.method in SAFE_METHODS or is_refused or not is_cross_site():
             return
         origin = request.headers.get("Origin", "unknown")
         # Allowed origins send the token: the session belongs to the page.
