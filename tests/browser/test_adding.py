@@ -186,21 +186,6 @@ def test_a_thousand_lines_are_added_and_one_more_is_rejected(page: Page, sql: Sq
 
 
 # What the same requests take without the page's own work.
-BARE_REQUESTS = """async count => {
-    const start = performance.now();
-    for (let i = 0; i < count; i++) {
-        const response = await fetch("/api/todos", {
-            method: "POST",
-            headers: {
-                "Content-Type": "application/json",
-                "Idempotency-Key": String(Math.random()),
-            },
-            body: JSON.stringify({ description: "Bare", completed: false }),
-        });
-        await response.json();
-    }
-    return (performance.now() - start) / count;
-}"""
 
 
 @pytest.mark.parametrize(
