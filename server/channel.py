@@ -25,6 +25,8 @@ MIN_READ_RATE = 256 * 1024
 LINGER_SECONDS = 2
 """How long to wait for the client to close after the last response: RFC 9112, section 9.6."""
 
+INCOMPLETE = "The request is incomplete"
+
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER value that makes close() send RST, so that a truncated response looks truncated."""
 
@@ -150,14 +152,16 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def _handle_end_of_input(self) -> None:
         with self.requests_lock:
+            # Half-closed: the client may still read the responses.
+            self.is_half_closed = True
             if self.requests:
-                # Half-closed: the client may still read the response.
-                self.is_half_closed = True
                 return
-        if self.has_partial_request and not self.will_close:
-            self.refuse(HTTPStatus.BAD_REQUEST, "The request is incomplete")
-        else:
+        if self.will_close or not (self.has_partial_request or self.total_outbufs_len):
             self.handle_close()
+        elif self.has_partial_request:
+            self.refuse(HTTPStatus.BAD_REQUEST, INCOMPLETE)
+        else:
+            self.close_when_flushed = True
 
     def received(self, data: bytes) -> bool:
         """Parse requests, and queue the first one for a thread."""
@@ -180,6 +184,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def handle_write(self) -> None:
         """Flush the output; then close, resume the response, or start the keep-alive timer."""
+        if not self.connected:
+            return  # handle_read() has closed the connection in the same pass.
         self._flush_exception(self._flush_some_if_lockable)
         if self.will_close:
             self.handle_close()
@@ -308,7 +314,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         with self.requests_lock:
             self.task = None
             was_pipelined = len(self.requests) > 1
-            if task.close_on_finish or self.is_half_closed or not self.connected:
+            if task.close_on_finish or not self.connected:
                 self.requests.clear()
                 self.request = None
                 self.close_when_flushed = True
@@ -330,11 +336,22 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         if request and request.expect_continue and not self.requests and not self.sent_continue:
             self.send_continue()
         self._parse()
-        if self.is_idle:
+        if self.is_half_closed and not self.requests:
+            self._end_half_closed()
+        elif self.is_idle:
             seconds = (
                 self.server.request_timeout if self.request else self.server.keep_alive_seconds
             )
             self.deadline = monotonic() + seconds
+
+    def _end_half_closed(self) -> None:
+        """After the last complete request: refuse an incomplete one, or close the connection."""
+        if self.request and self.request.has_started:
+            self.request.refuse(HTTPStatus.BAD_REQUEST, INCOMPLETE)
+            self.requests.append(self.request)
+            self.request = None
+        else:
+            self.close_when_flushed = True
 
     def disconnect_slow_client(self, reason: str) -> None:
         """Reset the connection, and log the reason."""

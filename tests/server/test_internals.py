@@ -5,6 +5,7 @@ fail here rather than in production.
 """
 
 import inspect
+import select
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -108,6 +109,20 @@ def test_channel_and_server_have_the_attributes_that_are_used(server: Server) ->
     channel.handle_close()
     client_end.close()
     assert server.active_channels == {}
+
+
+def test_one_pass_may_close_a_connection_and_report_that_it_is_writable(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server_end, client_end = socket.socketpair()
+    channel = Channel(server, server_end, ("127.0.0.1", 1), server.adj, map={})
+    client_end.close()
+    channel.close_when_flushed = True
+
+    wasyncore.readwrite(channel, select.POLLIN | select.POLLOUT)
+
+    assert server.active_channels == {}
+    assert caplog.messages == []
 
 
 def test_the_dispatcher_has_a_queue(server: Server) -> None:

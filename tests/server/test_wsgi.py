@@ -1,5 +1,6 @@
 """The worker with other WSGI applications, including faulty ones."""
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -68,3 +69,19 @@ def test_an_empty_iterable_is_a_complete_response(web: WebProcess) -> None:
     _, rest = exchange(web, "GET", "/empty")
 
     assert rest.startswith(b"0\r\n\r\nHTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize(
+    ("incomplete", "refusals"), [(b"", 0), (b"GET /body HTTP/1.1\r\n", 1)], ids=repr
+)
+def test_a_half_closed_connection_gets_every_response(incomplete: bytes, refusals: int) -> None:
+    request = b"GET /body HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    with serving(COMMAND.replace("apps:", "frequent_switches:")) as web:
+        for count in range(2, 200):
+            with client(web, request * count + incomplete) as connection:
+                connection.shutdown(socket.SHUT_WR)
+                received = read_until_closed(connection)
+            statuses = (received.count(b"HTTP/1.1 200 "), received.count(b"HTTP/1.1 400 "))
+            assert statuses == (count, refusals)
+        assert "uncaptured python exception" not in web.output()
