@@ -34,6 +34,7 @@ OPTIONS = [
     "--host-resolver-rules=MAP plain.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 BLOCKED = "Service Worker registration blocked by Playwright"
+SHOW_COMPLETED = "try { localStorage.showCompleted ??= 'on' } catch {}"
 TIMEOUT_MS = 15_000
 """Timeout of each wait: the machine is busy with other tests."""
 
@@ -103,8 +104,14 @@ def expected_messages() -> list[str]:
 
 
 @pytest.fixture
+def shows_completed() -> bool:
+    """Whether completed todos are shown from the start: most tests are not about hiding them."""
+    return True
+
+
+@pytest.fixture
 def new_context(
-    browser: Browser, web: WebProcess, expected_messages: list[str]
+    browser: Browser, web: WebProcess, expected_messages: list[str], shows_completed: bool
 ) -> Iterator[Callable[..., BrowserContext]]:
     """Open isolated browser contexts, with the options of Playwright's `Browser.new_context`.
 
@@ -130,6 +137,8 @@ def new_context(
         options = {"service_workers": "block", **options}
         context = browser.new_context(base_url=origin, **options)
         context.set_default_timeout(TIMEOUT_MS)
+        if shows_completed:
+            context.add_init_script(SHOW_COMPLETED)
         context.on("console", log_message)
         context.on("weberror", log_exception)
         context.on("request", log_request)

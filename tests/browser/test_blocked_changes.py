@@ -15,6 +15,7 @@ from tests.support.page import (
     insert,
     item,
     messages,
+    press_button,
     table,
 )
 from tests.support.waiting import wait_until
@@ -97,7 +98,7 @@ def test_bulk_change_that_takes_too_long_is_given_up_and_can_be_repeated(
     expect(descriptions(page)).to_have_text(["Milk"])
     method = "PATCH" if button == "Complete all" else "DELETE"
     block(page, method, status=503, body=TIMED_OUT, content_type="application/json")
-    page.get_by_role("button", name=button).click()
+    press_button(page, button)
     messages(page).get_by_role("button", name="Close").click()
     expect(messages(page)).to_contain_text("Couldn't save: The database took too long")
     expect(messages(page)).not_to_contain_text("Trying again")

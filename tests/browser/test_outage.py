@@ -137,15 +137,15 @@ def test_changes_made_during_an_outage_are_shown_and_later_applied_once_and_in_o
         page.get_by_role("textbox", name="Description").press("Enter")
         checkbox(page, "Salt").press("Delete")
         page.get_by_role("button", name="Close").click()
-        expect(descriptions(page)).to_have_text(["3", "Two", "One", "Rolls", "Milk"])
+        expect(descriptions(page)).to_have_text(["3", "One", "Rolls", "Two", "Milk"])
 
     done = [("Milk", True), ("Rolls", False), ("One", False), ("Two", True), ("3", False)]
     wait_until(lambda: table(sql) == done)
     expect_no_banner(page)
-    expect(descriptions(page)).to_have_text(["3", "Two", "One", "Rolls", "Milk"])
+    expect(descriptions(page)).to_have_text(["3", "One", "Rolls", "Two", "Milk"])
     expect(page.get_by_text("3 left")).to_be_visible()
     page.reload()
-    expect(descriptions(page)).to_have_text(["3", "Two", "One", "Rolls", "Milk"])
+    expect(descriptions(page)).to_have_text(["3", "One", "Rolls", "Two", "Milk"])
     assert table(sql) == done
 
 
@@ -269,7 +269,7 @@ def test_next_page_sends_the_unsent_changes_of_a_closed_page(
     page = context.new_page()
     page.goto("/")
 
-    expect(descriptions(page)).to_have_text(["Two", "One", "Milk"])
+    expect(descriptions(page)).to_have_text(["One", "Two", "Milk"])
     wait_until(lambda: table(sql) == [("Milk", True), ("One", False), ("Two", True)])
 
 

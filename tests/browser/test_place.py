@@ -78,14 +78,14 @@ def test_place_of_each_filter_survives_back_and_forward(page: Page) -> None:
 
 def test_list_that_is_opened_again_begins_at_the_top(page: Page) -> None:
     page.goto("/")
-    read(page, "Todo 150 ")
-    page.get_by_role("button", name="Active").click()
-    expect(page.locator("li").filter(has_text="Todo 150 ")).to_have_count(0)
+    read(page, "Todo 111 ")
+    page.get_by_role("button", name="Completed", exact=True).click()
+    expect(page.locator("li").filter(has_text="Todo 229 ")).to_have_count(0)
     page.get_by_role("button", name="All", exact=True).click()
-    expect(page.locator("li").filter(has_text="Todo 230 ")).to_be_in_viewport()
+    expect(page.locator("li").filter(has_text="Todo 229 ")).to_be_in_viewport()
     page.go_back()
     page.go_forward()
-    expect(page.locator("li").filter(has_text="Todo 230 ")).to_be_in_viewport()
+    expect(page.locator("li").filter(has_text="Todo 229 ")).to_be_in_viewport()
     assert page.evaluate("scrollY") == 0
 
 
@@ -120,7 +120,7 @@ def test_damaged_place_is_ignored(page: Page, damaged: str) -> None:
     page.goto("/docs")
     page.evaluate("damaged => sessionStorage.setItem('place', damaged)", damaged)
     page.goto("/")
-    expect(page.locator("li").filter(has_text="Todo 230 ")).to_be_in_viewport()
+    expect(page.locator("li").filter(has_text="Todo 229 ")).to_be_in_viewport()
     read(page, "Todo 150 ")
 
 

@@ -15,6 +15,8 @@ from tests.support.page import (
     hide,
     insert,
     messages,
+    press_button,
+    remaining,
     table,
 )
 from tests.support.waiting import wait_until
@@ -78,9 +80,10 @@ def test_bulk_change_of_a_signed_out_user_is_sent_after_signing_in(
     completed = button == "Clear completed"
     insert(sql, "Milk", completed=completed)
     page.goto("/")
-    expect(descriptions(page)).to_have_count(1)
+    expect(remaining(page)).to_have_text("0 left" if completed else "1 left")
+    expect(page.get_by_role("button", name="Clear 1")).to_be_visible(visible=completed)
     sign_out()
-    page.get_by_role("button", name=button).click()
+    press_button(page, button)
     page.goto("/docs")
     page.context.unroute_all(behavior="ignoreErrors")
     insert(sql, "Bread", completed=completed)

@@ -1,5 +1,6 @@
 """Actions and locators of the page for browser tests."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
@@ -31,7 +32,7 @@ def locked(database: str) -> Iterator[None]:
 
 def descriptions(page: Page) -> Locator:
     """Return the descriptions in the list, one element per todo."""
-    return page.locator("#todos .text")
+    return page.locator("main .text")
 
 
 def item(page: Page, description: str) -> Locator:
@@ -57,6 +58,17 @@ def edit(page: Page, description: str, text: str) -> Locator:
     field = page.get_by_role("textbox", name="Description")
     field.fill(text)
     return field
+
+
+def press_button(page: Page, name: str) -> None:
+    """Click the button "Complete all", or "Clear completed", which also says how many."""
+    button = name.replace("Clear completed", r"Clear [\d,]+ completed")
+    page.get_by_role("button", name=re.compile(f"^{button}$")).click()
+
+
+def clear_completed(page: Page) -> None:
+    """Click the button that clears the completed todos."""
+    press_button(page, "Clear completed")
 
 
 def messages(page: Page) -> Locator:

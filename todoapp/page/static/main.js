@@ -16,14 +16,14 @@ import * as place from "./view/place.js";
 import * as row from "./view/row.js";
 import * as toolbar from "./view/toolbar.js";
 
-const todos = byId("todos");
+const main = document.querySelector("main");
 let draft = row.draft();
 let lastClicked;
 
 onRender(() => {
 	list.render();
 	toolbar.render();
-	highlight(todos, state.query.search);
+	highlight(byId("todos"), state.query.search);
 	if (!state.loaded) return;
 	if (draft) restoreDraft(draft);
 	draft = null;
@@ -41,15 +41,16 @@ function restoreDraft({ key, id, version, text }) {
 	notices.showNotice(`Unsaved edit: ${text}`, { label: "Save", action: save });
 }
 
-todos.onchange = ({ target }) => {
+main.onchange = ({ target }) => {
 	if (target.matches("input")) actions.toggle(target.closest("li").row);
 };
-todos.ondblclick = ({ target }) => {
+main.ondblclick = ({ target }) => {
 	if (target.matches(".text")) row.edit(target.closest("li"));
 };
-todos.onclick = (event) => {
+main.onclick = (event) => {
 	const { detail, target } = event;
 	const item = target.closest("li");
+	if (!item) return;
 	if (detail < 2) lastClicked = item;
 	// The second click of a double click must not hit the todo that has moved there meanwhile.
 	else if (item !== lastClicked) return event.preventDefault();

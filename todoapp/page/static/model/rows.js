@@ -16,9 +16,18 @@ export function visibleRows() {
 	const rows = [...ids].map(rowOf);
 	if (place === "start") rows.unshift(...newRows.reverse());
 	if (place === "end") rows.push(...newRows);
-	return rows
+	const visible = rows
 		.map((row) => row && changesOf(row).reduce(applyChange, row))
 		.filter((row) => row && matches(row));
+	return isSortedById() ? visible.sort(byId) : visible;
+}
+
+// A todo that has been completed or reopened was loaded with the others.
+const isSortedById = () => (state.query.sort_by || "id") === "id";
+
+function byId(a, b) {
+	const ascending = (a.id ?? Infinity) - (b.id ?? Infinity) || 0;
+	return state.query.order === "asc" ? ascending : -ascending;
 }
 
 /** Return where the list shows new todos, "start" or "end", or "" if only the server can tell. */
@@ -59,13 +68,25 @@ function applyChange(row, { before, kind, key, fields }) {
 
 /** Return the number of incomplete todos once the pending changes are made. */
 export function remainingCount() {
-	const { changes, remaining, todos } = state;
+	const { changes, remaining } = state;
 	const complete = changes.findLast(({ kind }) => kind === "complete");
-	if (!complete) {
-		return changes.reduce((count, { remainingDelta = 0 }) => count + remainingDelta, remaining);
-	}
-	// Only those remain that were changed later.
-	const later = [...todos.values()].filter(({ updated_at }) => updated_at > complete.before);
-	const keys = new Set([...later.map(({ id }) => rowOf(id).key), ...changes.map(({ key }) => key)]);
-	return [...keys].map(currentRow).filter((row) => row && !row.completed).length;
+	if (complete) return rowsAfter(complete).filter(({ completed }) => !completed).length;
+	return changes.reduce((count, { remainingDelta = 0 }) => count + remainingDelta, remaining);
+}
+
+/** Return the number of completed todos once the pending changes are made. */
+export function completedCount() {
+	const { changes, completed, remaining } = state;
+	const clear = changes.findLast(({ kind }) => kind === "clear");
+	if (clear) return rowsAfter(clear).filter((row) => row.completed).length;
+	const created = changes.filter(({ kind }) => kind === "create").length;
+	const deleted = changes.filter(({ kind }) => kind === "delete").length;
+	return completed + remaining + created - deleted - remainingCount();
+}
+
+// Only todos that were changed later keep their status.
+function rowsAfter({ before }) {
+	const later = [...state.todos.values()].filter(({ updated_at }) => updated_at > before);
+	const keys = [...later.map(({ id }) => rowOf(id).key), ...state.changes.map(({ key }) => key)];
+	return [...new Set(keys)].map(currentRow).filter(Boolean);
 }

@@ -25,6 +25,10 @@ export const state = {
 	editing: null,
 	/** The number of incomplete todos on the server, without the pending changes. */
 	remaining: NaN,
+	/** The number of completed todos, likewise. */
+	completed: NaN,
+	/** Whether the completed todos are shown below the others, where the list contains both. */
+	showsCompleted: false,
 	/** When the server last returned the list, by its clock. */
 	seenAt: "",
 	/** The number of changes that the server has confirmed. */

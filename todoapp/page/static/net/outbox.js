@@ -208,6 +208,7 @@ function confirmChange(change, data, headers) {
 	const { kind, key, id, remainingDelta = 0 } = change;
 	state.confirmed++;
 	state.remaining += kind === "complete" ? -data.updated : remainingDelta;
+	state.completed += completedDelta(change, data);
 	if (kind === "create") {
 		state.rowKeys.set(data.id, key);
 		const place = placeOfNewTodos();
@@ -220,6 +221,13 @@ function confirmChange(change, data, headers) {
 	else markCompleted(change, timeOf(headers, "999999"));
 	saveSoon();
 	settledListener(change);
+}
+
+function completedDelta({ kind, remainingDelta = 0 }, data) {
+	if (kind === "complete") return data.updated;
+	if (kind === "clear") return -data.deleted;
+	if (kind === "delete") return -1 - remainingDelta;
+	return kind === "update" ? -remainingDelta : 0;
 }
 
 const laterChanges = () => [...state.changes, state.inverse, state.editing].filter(Boolean);

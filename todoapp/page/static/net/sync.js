@@ -8,16 +8,18 @@ import { forgetLastPage, keepLastPage, lastPage } from "./last_page.js";
 const POLL_INTERVAL_MS = 3500;
 const PAGE_SIZE = 50;
 const MAX_NEW_PAGES = 3;
-const FIRST_PATH = `?order=desc&limit=${PAGE_SIZE}`;
-const COUNT_PATH = "?status=incomplete&count=true&order=desc&limit=1";
+const FIRST_PATH = `?status=incomplete&order=desc&limit=${PAGE_SIZE}`;
 
 let callbacks;
 let controller = new AbortController();
 let queue = Promise.resolve();
 let loadingMore = false;
 let pendingRefresh = null;
-let lastCount = {};
-let nextCountAt = 0;
+// By the names in the state.
+const counts = {
+	remaining: { path: "?status=incomplete&count=true&order=desc&limit=1", nextAt: 0 },
+	completed: { path: "?status=completed&count=true&order=desc&limit=1", nextAt: 0 },
+};
 let confirmedAtLastRefresh = 0;
 
 /**
@@ -56,6 +58,30 @@ export function navigate(changes, typing = false) {
 	else history.pushState(typing || null, "", url);
 }
 
+/** Show or hide the completed todos of a list that contains both. */
+export function showCompleted(isShown) {
+	state.showsCompleted = isShown;
+	enqueue(() => {
+		state.pages = state.pages.filter(({ path }) => !(isMixed() && isCompletedPart(path)));
+		const last = state.pages.at(-1);
+		if (last && (!last.next || isCompletedPart(last.next))) last.next = partAfter(last.path);
+	});
+}
+
+// A list of both is loaded in two parts: first the incomplete todos, then the completed ones.
+// A search is one list: its results would be hidden.
+const isMixed = () => !state.query.status && !state.query.search;
+
+const isCompletedPart = (path) => path.includes("status=completed");
+
+const partAfter = (path) =>
+	isMixed() && state.showsCompleted && !isCompletedPart(path) ? firstPath("completed") : null;
+
+function firstPath(status) {
+	const { query } = state;
+	return `?${queryString({ ...query, status, order: query.order || "desc", limit: PAGE_SIZE })}`;
+}
+
 const queryString = (query) =>
 	new URLSearchParams(Object.entries(query).filter(([, value]) => value)).toString();
 
@@ -88,7 +114,7 @@ async function open(query) {
 	pendingRefresh = null;
 	Object.assign(state, { query, loaded: false });
 	scheduleRender();
-	const path = `?${queryString({ ...query, order: query.order || "desc", limit: PAGE_SIZE })}`;
+	const path = firstPath(isMixed() ? "incomplete" : query.status);
 	while (!state.loaded && !signal.aborted) {
 		await attempt(signal, async () => {
 			const page = await loadFirst(path, signal);
@@ -143,7 +169,9 @@ async function refreshPages(signal) {
 	// rest is then loaded when it is scrolled to.
 	const end = pages.length + MAX_NEW_PAGES;
 	for (let i = 0; i < Math.min(pages.length, end); i++) {
-		if (i && !isInView(pages[i])) continue;
+		// A todo that is completed or reopened moves to the first page of the other part.
+		const isFirst = i === 0 || pages[i].path === firstPath("completed");
+		if (!isFirst && !isInView(pages[i])) continue;
 		const previous = pages[i];
 		const { confirmed } = state;
 		const page = await load(previous.path, signal, previous.etag);
@@ -162,7 +190,7 @@ async function refreshPages(signal) {
 	}
 	state.pages = pages;
 	confirmedAtLastRefresh = state.confirmed;
-	await refreshCount(signal);
+	for (const name of Object.keys(counts)) await refreshCount(name, signal);
 }
 
 const isBeingCreated = ({ kind, sent }) => kind === "create" && sent;
@@ -175,17 +203,18 @@ function followingPage(page, previous, known = { ids: [], next: page.next }) {
 	return { ...known, path: page.next, etag: null, ids };
 }
 
-async function refreshCount(signal) {
+async function refreshCount(name, signal) {
 	const { confirmed } = state;
+	const count = counts[name];
 	const startedAt = performance.now();
-	if (startedAt < nextCountAt) return;
-	const count = await load(COUNT_PATH, signal, lastCount.etag);
+	if (startedAt < count.nextAt) return;
+	const page = await load(count.path, signal, count.etag);
 	// Counting millions of todos is slow: spend at most a twentieth of the time on it.
-	nextCountAt = startedAt + 20 * (performance.now() - startedAt);
+	count.nextAt = startedAt + 20 * (performance.now() - startedAt);
 	// The count may lack a change that was confirmed meanwhile.
 	if (confirmed !== state.confirmed) return;
-	lastCount = count ?? lastCount;
-	state.remaining = lastCount.total;
+	if (page) Object.assign(count, { etag: page.etag, total: page.total });
+	state[name] = count.total;
 }
 
 /** Load a page, or return null if `etag` is still current. */
@@ -199,7 +228,7 @@ async function load(path, signal, etag) {
 		path,
 		etag: headers.get("ETag"),
 		ids: data.map(({ id }) => id),
-		next: link && new URL(link, location).search,
+		next: link ? new URL(link, location).search : partAfter(path),
 		total: Number(headers.get("X-Total-Count")),
 	};
 	if (path === FIRST_PATH) keepLastPage(page, data);

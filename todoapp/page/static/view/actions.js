@@ -88,8 +88,14 @@ export function undo() {
 	if (!inverse && !heldChanges().length) return;
 	undoNotice.remove();
 	state.inverse = null;
-	if (inverse) outbox.add(inverse);
-	else outbox.undo();
+	if (inverse) {
+		const isListed = state.pages.some(({ ids }) => ids.includes(inverse.id));
+		// A refresh may have removed the todo from the list, where that is filtered or hides it.
+		if (!isListed) state.pages[0]?.ids.push(inverse.id);
+		outbox.add(inverse);
+	} else {
+		outbox.undo();
+	}
 	announce("Undone");
 	renderIfScheduled();
 	focusRow(key);

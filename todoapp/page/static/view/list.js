@@ -1,26 +1,44 @@
 // The list: its rows in order, the focus and the scroll position.
 
-import { visibleRows } from "../model/rows.js";
+import { completedCount, visibleRows } from "../model/rows.js";
 import { state } from "../model/state.js";
 import { byId } from "./dom.js";
 import { updateItem } from "./row.js";
 
+const main = document.querySelector("main");
 const list = byId("todos");
-const items = list.children;
+const completedList = byId("completed");
+// In their order on the page.
+const items = () => [...list.children, ...completedList.children];
 const itemsByKey = new Map();
 
 export function render() {
 	const restoreScroll = anchorScroll();
 	const { activeElement } = document;
 	const index = focusedIndex();
-	arrange(visibleRows());
-	// Moving an element in the document takes the focus away from it.
-	if (!activeElement.isConnected) focusItem(index);
+	const focusedList = listOf(activeElement);
+	const { search, status } = state.query;
+	const rows = visibleRows();
+	// An open editor stays where it is: moving it would take the focus away from it, and save it.
+	const isSunk = ({ key, completed }) =>
+		key === state.editing?.key
+			? itemOf(key)?.parentElement === completedList
+			: completed && !search;
+	const open = rows.filter((row) => !isSunk(row));
+	const completed = status || state.showsCompleted ? rows.filter(isSunk) : [];
+	removeAllBut([...open, ...completed]);
+	arrange(list, open);
+	arrange(completedList, completed);
+	// Moving an element in the document takes the focus away from it. The focus does not follow a todo
+	// that is completed: the next one has it.
+	if (!activeElement.isConnected || listOf(activeElement) !== focusedList) focusItem(index);
 	else if (index >= 0) activeElement.focus({ preventScroll: true });
 	restoreScroll();
 	list.ariaBusy = !state.loaded;
-	renderEmpty(state.loaded && !items.length);
+	renderEmpty(state.loaded && !list.children.length && (!status || !completedList.children.length));
 }
+
+const listOf = (element) => element.closest("li")?.parentElement;
 
 function renderEmpty(isEmpty) {
 	const { search, status } = state.query;
@@ -28,35 +46,38 @@ function renderEmpty(isEmpty) {
 	message.textContent = isEmpty ? emptyMessage(search, status) : "";
 	clearSearch.hidden = !(isEmpty && search);
 	// There is nothing to filter, to search or to complete.
-	document.body.classList.toggle("blank", isEmpty && !search && !status);
+	const isBlank = isEmpty && !search && !status && completedCount() === 0;
+	document.body.classList.toggle("blank", isBlank);
 }
 
 function emptyMessage(search, status) {
 	if (search) return `Nothing matches “${search}”.`;
-	if (status === "incomplete") return "Nothing left to do.";
 	if (status === "completed") return "Nothing completed yet.";
-	return "No todos yet. Add one!";
+	if (status || completedCount() > 0) return "Nothing left to do.";
+	// Unknown until the server has counted.
+	return completedCount() === 0 ? "No todos yet. Add one!" : "";
 }
 
 export const itemOf = (key) => itemsByKey.get(key);
 
-export const isEndNear = () => list.getBoundingClientRect().bottom < 3 * innerHeight;
+export const isEndNear = () => main.getBoundingClientRect().bottom < 3 * innerHeight;
 
 /** Return the IDs of the todos in view, and of those that follow on a large screen. */
 export function idsInView() {
 	const first = firstIndexInView();
-	return [...items].slice(first, first + 40).map(({ row }) => row.id);
+	return items().slice(first, first + 40).map(({ row }) => row.id);
 }
 
-export const firstInView = () => items[firstIndexInView()];
+export const firstInView = () => items()[firstIndexInView()];
 
 // A binary search: measuring every item of a long list is slow.
 function firstIndexInView() {
 	const { offsetHeight } = document.querySelector("header");
-	let [low, high] = [0, items.length];
+	const all = items();
+	let [low, high] = [0, all.length];
 	while (low < high) {
 		const middle = (low + high) >> 1;
-		if (items[middle].getBoundingClientRect().bottom > offsetHeight) high = middle;
+		if (all[middle].getBoundingClientRect().bottom > offsetHeight) high = middle;
 		else low = middle + 1;
 	}
 	return low;
@@ -73,14 +94,14 @@ export const focusRow = (key) => itemsByKey.get(key)?.querySelector("input").foc
 
 /** Focus the nearest item to `index`; in an empty list, its message, so that shortcuts work. */
 function focusItem(index) {
-	const item = items[Math.max(0, Math.min(index, items.length - 1))];
+	const all = items();
+	const item = all[Math.max(0, Math.min(index, all.length - 1))];
 	(item?.querySelector("input") ?? byId("empty")).focus();
 }
 
-const focusedIndex = () => [...items].indexOf(document.activeElement.closest("li"));
+const focusedIndex = () => items().indexOf(document.activeElement.closest("li"));
 
-/** Add, update, move and remove items, and touch as few as possible. */
-function arrange(rows) {
+function removeAllBut(rows) {
 	const keys = new Set(rows.map(({ key }) => key));
 	for (const [key, item] of itemsByKey) {
 		// An open editor stays, even if the todo no longer belongs to the list.
@@ -88,15 +109,20 @@ function arrange(rows) {
 		item.remove();
 		itemsByKey.delete(key);
 	}
-	let next = items[0];
+}
+
+/** Add, update, move and remove the items of a list, and touch as few as possible. */
+function arrange(parent, rows) {
+	const keys = new Set(rows.map(({ key }) => key));
+	let next = parent.firstElementChild;
 	for (const row of rows) {
 		const item = itemsByKey.get(row.key) ??
 			byId("row").content.cloneNode(true).firstElementChild;
 		itemsByKey.set(row.key, item);
 		updateItem(item, row);
-		if (next && !keys.has(next.row.key)) next = next.nextElementSibling;
+		while (next && !keys.has(next.row.key)) next = next.nextElementSibling;
 		if (item === next) next = item.nextElementSibling;
-		else list.insertBefore(item, next ?? null);
+		else parent.insertBefore(item, next);
 	}
 }
 
@@ -107,9 +133,9 @@ function arrange(rows) {
  */
 function anchorScroll() {
 	const first = firstIndexInView();
-	const isRead = scrollY || list.matches(":hover");
-	const inView = isRead ? [...items].slice(first, first + 30) : [];
-	const candidates = [...list.querySelectorAll(".editing"), ...inView].map((item) => ({
+	const isRead = scrollY || main.matches(":hover");
+	const inView = isRead ? items().slice(first, first + 30) : [];
+	const candidates = [...main.querySelectorAll(".editing"), ...inView].map((item) => ({
 		item,
 		top: topOf(item),
 		previous: item.previousSibling,

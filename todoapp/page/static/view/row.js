@@ -1,7 +1,7 @@
 // A todo in the list, and its editor.
 
 import { counterText, validationError } from "../model/description.js";
-import { state } from "../model/state.js";
+import { scheduleRender, state } from "../model/state.js";
 import { persist, restore, session } from "../model/storage.js";
 import { rename } from "./actions.js";
 import { byId } from "./dom.js";
@@ -103,6 +103,8 @@ function close(item) {
 	const hadFocus = item.contains(document.activeElement);
 	discardDraft();
 	state.editing = null;
+	// The todo may have been completed elsewhere.
+	scheduleRender();
 	item.classList.remove("editing");
 	item.querySelector(".editor").remove();
 	if (hadFocus) item.querySelector("input").focus();

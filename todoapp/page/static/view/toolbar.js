@@ -1,8 +1,9 @@
 // Filter, search, sort order and bulk changes.
 
-import { remainingCount } from "../model/rows.js";
+import { completedCount, remainingCount } from "../model/rows.js";
 import { state } from "../model/state.js";
-import { navigate } from "../net/sync.js";
+import { local, persist } from "../model/storage.js";
+import { navigate, showCompleted } from "../net/sync.js";
 import { clearCompleted, completeAll } from "./actions.js";
 import { byId } from "./dom.js";
 
@@ -25,6 +26,11 @@ export function start() {
 		navigate({ sort_by, order });
 	};
 	byId("clear-search").onclick = () => navigate({ search: "" });
+	state.showsCompleted = local?.showCompleted === "on";
+	byId("show-completed").onclick = () => {
+		showCompleted(!state.showsCompleted);
+		persist(local, "showCompleted", state.showsCompleted ? "on" : "");
+	};
 	byId("complete-all").onclick = completeAll;
 	byId("clear-completed").onclick = clearCompleted;
 }
@@ -46,5 +52,19 @@ export function render() {
 	byId("remaining").textContent = count && `${count} left`;
 	document.title = remaining > 0 ? `(${count}) Todos` : "Todos";
 	// They would also change todos that the search hides.
-	byId("complete-all").disabled = byId("clear-completed").disabled = Boolean(query.search);
+	byId("complete-all").disabled = Boolean(query.search);
+	renderCompleted(query);
+}
+
+function renderCompleted({ search, status }) {
+	const completed = completedCount();
+	const count = completed.toLocaleString("en");
+	const isShown = completed > 0 && !search && status !== "incomplete";
+	byId("completed-section").hidden = !isShown;
+	byId("clear-completed").textContent = `Clear ${count} completed`;
+	const toggle = byId("show-completed");
+	toggle.lastElementChild.textContent = `Completed (${count})`;
+	toggle.ariaExpanded = Boolean(status || state.showsCompleted);
+	// The filter shows nothing else.
+	toggle.disabled = Boolean(status);
 }
