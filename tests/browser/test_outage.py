@@ -473,3 +473,24 @@ def test_change_that_times_out_on_a_lock_is_retried(
 
     wait_until(lambda: table(sql) == [("Milk", True)])
     expect_no_banner(page)
+
+
+@pytest.mark.parametrize("change", ["edit", "deletion"])
+def test_unsent_change_of_a_todo_created_on_the_page_is_shown_after_a_reload(
+    page: Page, sql: Sql, database: str, expected_messages: list[str], change: str
+) -> None:
+    expected_messages.append(UNAVAILABLE)
+    page.goto("/")
+    add(page, "Milk")
+    wait_until(lambda: table(sql) == [("Milk", False)])
+    with locked(database):
+        if change == "edit":
+            edit(page, "Milk", "Oat milk").press("Enter")
+        else:
+            checkbox(page, "Milk").press("Delete")
+        expected = ["Oat milk"] if change == "edit" else []
+        expect(descriptions(page)).to_have_text(expected)
+        page.reload()
+        expect_banner(page)
+        expect(descriptions(page)).to_have_text(expected)
+    wait_until(lambda: [description for description, _ in table(sql)] == expected)

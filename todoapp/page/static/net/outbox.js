@@ -55,10 +55,17 @@ function adoptOutboxes() {
 function adopt(other) {
 	const stored = restore(storage, other);
 	const changes = Array.isArray(stored) ? stored.filter(isComplete) : [];
-	state.changes.push(...changes.map((change) => ({ ...change, held: false, failures: 0 })));
+	state.changes.push(...changes.map(adopted));
 	save();
 	persist(storage, other);
 	sendAll();
+}
+
+// The key of a todo that was created on the other page is not known here.
+function adopted(change) {
+	const { id } = change;
+	const key = id ? state.rowKeys.get(id) ?? String(id) : change.key;
+	return { ...change, key, held: false, failures: 0 };
 }
 
 // Another release of the page may have stored the change.
