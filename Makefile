@@ -17,7 +17,7 @@ run: $(VENV)/installed ## Serve on http://localhost:8000, with its own PostgreSQ
 test: lint ## Lint, then run all tests but the browser tests and the slow ones
 	$(BIN)/pytest -m 'not slow' --ignore=tests/browser
 
-test-browser: $(VENV)/browser-installed ## Lint the page's JavaScript, and test it in a real browser (Debian's chromium)
+test-browser: $(VENV)/browser-installed ## Lint the page's JavaScript, and test it in Debian's chromium and firefox-esr
 	$(BIN)/deno lint
 	$(BIN)/deno fmt --check
 	$(BIN)/pytest --numprocesses=2 tests/browser --ignore=tests/browser/test_long_list.py

@@ -20,6 +20,7 @@ from sqlalchemy import make_url
 
 from dev.postgres import Postgres
 from tests.server.conftest import sql  # noqa: F401  # a fixture
+from tests.support.firefox import FIREFOX
 from tests.support.waiting import wait_until
 from tests.support.web import WebProcess, serving
 
@@ -40,8 +41,9 @@ TIMEOUT_MS = 15_000
 
 
 def pytest_configure() -> None:
-    if not CHROMIUM.exists():
-        pytest.exit(f"{CHROMIUM} is missing: apt-get install chromium", returncode=1)
+    for program in (CHROMIUM, FIREFOX):
+        if not program.exists():
+            pytest.exit(f"{program} is missing: apt-get install {program.name}", returncode=1)
 
 
 @pytest.fixture(scope="session")
