@@ -23,13 +23,15 @@ let lastClicked;
 onRender(() => {
 	list.render();
 	toolbar.render();
-	highlight(byId("todos"), state.query.search);
+	markHits();
 	if (!state.loaded) return;
 	if (draft) restoreDraft(draft);
 	draft = null;
 	place.update();
 	if (list.isEndNear()) sync.loadMore();
 });
+
+const markHits = () => highlight(list.itemsInView(), state.query.search);
 
 function restoreDraft({ key, id, version, text }) {
 	const item = list.itemOf(id ? String(id) : key);
@@ -62,7 +64,10 @@ main.onclick = (event) => {
 // Events act on the current state, even if it has not been painted yet. (Not before "change": a
 // render would reset the checkbox.)
 for (const type of ["click", "keydown"]) addEventListener(type, renderIfScheduled, true);
-addEventListener("scroll", () => list.isEndNear() && sync.loadMore());
+addEventListener("scroll", () => {
+	markHits();
+	if (list.isEndNear()) sync.loadMore();
+});
 addEventListener("pagehide", outbox.sendHeld);
 // A page from the back/forward cache would offer to undo what was sent when it was hidden.
 addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
@@ -76,7 +81,7 @@ onOutage((...outage) => notices.showOutage(...outage, outbox.isPersisted()));
 actions.onUndone(list.focusRow);
 outbox.start(actions.onChangeSettled);
 sync.start({
-	idsInView: list.idsInView,
+	idsInView: () => list.itemsInView().map(({ row }) => row.id),
 	onFound: (count, hasMore) => notices.announce(`${count}${hasMore ? " or more" : ""} found`),
 	onChangedElsewhere: () => notices.announce("Changed elsewhere"),
 	onRejected: (message) => notices.showNotice(message),

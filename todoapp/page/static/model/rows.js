@@ -50,9 +50,19 @@ export function currentRow(key) {
 export const changedRows = () =>
 	[...new Set(state.changes.map(({ key }) => key))].map(currentRow).filter(Boolean);
 
+const rowsByTodo = new WeakMap();
+
+// A todo that has not changed has the same row again: view/row.js has nothing to update.
 function rowOf(id) {
 	const todo = state.todos.get(id);
-	return todo && { ...todo, key: state.rowKeys.get(id) ?? String(id), version: todo.updated_at };
+	if (!todo) return null;
+	const key = state.rowKeys.get(id) ?? String(id);
+	let row = rowsByTodo.get(todo);
+	if (row?.key !== key) {
+		row = { ...todo, key, version: todo.updated_at };
+		rowsByTodo.set(todo, row);
+	}
+	return row;
 }
 
 function applyChange(row, { before, kind, key, fields }) {

@@ -3,11 +3,15 @@
 // In other scripts, a search finds words within a sentence.
 const HAS_SPACES = /^[\p{sc=Latn}\p{sc=Cyrl}\p{sc=Grek}\p{N}]/u;
 
-/** Mark the words of `search` below `root`, in browsers with CSS highlights. */
-export function highlight(root, search = "") {
+/**
+ * Mark the words of `search` in these items only, in browsers with CSS highlights.
+ *
+ * Thousands of ranges would slow down every change of the document.
+ */
+export function highlight(items, search = "") {
 	if (!CSS.highlights) return;
 	const words = search.split(/\s+/).filter(Boolean).map(patternOf);
-	CSS.highlights.set("search", new Highlight(...(words.length ? rangesOf(root, words) : [])));
+	CSS.highlights.set("search", new Highlight(...(words.length ? rangesOf(items, words) : [])));
 }
 
 function patternOf(word) {
@@ -15,11 +19,9 @@ function patternOf(word) {
 	return HAS_SPACES.test(word) ? `(?<![\\p{L}\\p{N}])${escaped}` : escaped;
 }
 
-function* rangesOf(root, words) {
+function* rangesOf(items, words) {
 	const pattern = new RegExp(words.join("|"), "giu");
-	const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
-	while (walker.nextNode()) {
-		const node = walker.currentNode;
+	for (const node of items.flatMap(textNodes)) {
 		for (const { 0: found, index } of node.data.matchAll(pattern)) {
 			const range = new Range();
 			range.setStart(node, index);
@@ -28,3 +30,9 @@ function* rangesOf(root, words) {
 		}
 	}
 }
+
+// Also those of links.
+const textNodes = (item) =>
+	[...item.querySelectorAll(".text, .text a")].flatMap(({ childNodes }) =>
+		[...childNodes].filter(({ nodeType }) => nodeType === Node.TEXT_NODE)
+	);

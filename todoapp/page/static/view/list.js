@@ -2,15 +2,16 @@
 
 import { completedCount, visibleRows } from "../model/rows.js";
 import { state } from "../model/state.js";
+import { arrange, firstBelow } from "./chunks.js";
 import { byId } from "./dom.js";
 import { updateItem } from "./row.js";
 
 const main = document.querySelector("main");
 const list = byId("todos");
 const completedList = byId("completed");
-// In their order on the page.
-const items = () => [...list.children, ...completedList.children];
 const itemsByKey = new Map();
+// In their order on the page.
+let items = [];
 
 export function render() {
 	const restoreScroll = anchorScroll();
@@ -21,14 +22,14 @@ export function render() {
 	const rows = visibleRows();
 	// An open editor stays where it is: moving it would take the focus away from it, and save it.
 	const isSunk = ({ key, completed }) =>
-		key === state.editing?.key
-			? itemOf(key)?.parentElement === completedList
-			: completed && !search;
+		key === state.editing?.key ? completedList.contains(itemOf(key)) : completed && !search;
 	const open = rows.filter((row) => !isSunk(row));
 	const completed = status || state.showsCompleted ? rows.filter(isSunk) : [];
 	removeAllBut([...open, ...completed]);
-	arrange(list, open);
-	arrange(completedList, completed);
+	const [openItems, completedItems] = [open.map(updatedItem), completed.map(updatedItem)];
+	arrange(list, openItems);
+	arrange(completedList, completedItems);
+	items = [...openItems, ...completedItems];
 	// Moving an element in the document takes the focus away from it. The focus does not follow a todo
 	// that is completed: the next one has it.
 	if (!activeElement.isConnected || listOf(activeElement) !== focusedList) focusItem(index);
@@ -38,7 +39,7 @@ export function render() {
 	renderEmpty(state.loaded && !list.children.length && (!status || !completedList.children.length));
 }
 
-const listOf = (element) => element.closest("li")?.parentElement;
+const listOf = (element) => element.closest("li")?.closest("[role=list]");
 
 function renderEmpty(isEmpty) {
 	const { search, status } = state.query;
@@ -62,31 +63,19 @@ export const itemOf = (key) => itemsByKey.get(key);
 
 export const isEndNear = () => main.getBoundingClientRect().bottom < 3 * innerHeight;
 
-/** Return the IDs of the todos in view, and of those that follow on a large screen. */
-export function idsInView() {
-	const first = firstIndexInView();
-	return items().slice(first, first + 40).map(({ row }) => row.id);
+/** Return the items in view, and those that follow on a large screen. */
+export function itemsInView() {
+	const first = items.indexOf(firstInView());
+	return first < 0 ? [] : items.slice(first, first + 40);
 }
 
-export const firstInView = () => items()[firstIndexInView()];
-
-// A binary search: measuring every item of a long list is slow.
-function firstIndexInView() {
-	const { offsetHeight } = document.querySelector("header");
-	const all = items();
-	let [low, high] = [0, all.length];
-	while (low < high) {
-		const middle = (low + high) >> 1;
-		if (all[middle].getBoundingClientRect().bottom > offsetHeight) high = middle;
-		else low = middle + 1;
-	}
-	return low;
-}
+export const firstInView = () =>
+	firstBelow(document.querySelector("header").offsetHeight, [list, completedList]);
 
 /** Move the focus by `step` items; without a focused item, focus the first one in view. */
 export function moveFocus(step) {
 	const index = focusedIndex();
-	focusItem(index < 0 ? firstIndexInView() : index + step);
+	focusItem(index < 0 ? items.indexOf(firstInView()) : index + step);
 }
 
 /** Focus a row, if it is in the list. */
@@ -94,12 +83,11 @@ export const focusRow = (key) => itemsByKey.get(key)?.querySelector("input").foc
 
 /** Focus the nearest item to `index`; in an empty list, its message, so that shortcuts work. */
 function focusItem(index) {
-	const all = items();
-	const item = all[Math.max(0, Math.min(index, all.length - 1))];
+	const item = items[Math.max(0, Math.min(index, items.length - 1))];
 	(item?.querySelector("input") ?? byId("empty")).focus();
 }
 
-const focusedIndex = () => items().indexOf(document.activeElement.closest("li"));
+const focusedIndex = () => items.indexOf(document.activeElement.closest("li"));
 
 function removeAllBut(rows) {
 	const keys = new Set(rows.map(({ key }) => key));
@@ -111,19 +99,11 @@ function removeAllBut(rows) {
 	}
 }
 
-/** Add, update, move and remove the items of a list, and touch as few as possible. */
-function arrange(parent, rows) {
-	const keys = new Set(rows.map(({ key }) => key));
-	let next = parent.firstElementChild;
-	for (const row of rows) {
-		const item = itemsByKey.get(row.key) ??
-			byId("row").content.cloneNode(true).firstElementChild;
-		itemsByKey.set(row.key, item);
-		updateItem(item, row);
-		while (next && !keys.has(next.row.key)) next = next.nextElementSibling;
-		if (item === next) next = item.nextElementSibling;
-		else parent.insertBefore(item, next);
-	}
+function updatedItem(row) {
+	const item = itemOf(row.key) ?? byId("row").content.cloneNode(true).firstElementChild;
+	itemsByKey.set(row.key, item);
+	updateItem(item, row);
+	return item;
 }
 
 /**
@@ -132,10 +112,10 @@ function arrange(parent, rows) {
  * Browsers have scroll anchoring, but not all of them, and not at the top of the page.
  */
 function anchorScroll() {
-	const first = firstIndexInView();
 	const isRead = scrollY || main.matches(":hover");
-	const inView = isRead ? items().slice(first, first + 30) : [];
-	const candidates = [...main.querySelectorAll(".editing"), ...inView].map((item) => ({
+	const inView = isRead ? itemsInView() : [];
+	const edited = itemOf(state.editing?.key);
+	const candidates = (edited ? [edited, ...inView] : inView).map((item) => ({
 		item,
 		top: topOf(item),
 		previous: item.previousSibling,

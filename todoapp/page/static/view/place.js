@@ -22,8 +22,8 @@ export function start() {
 	addEventListener("pagehide", remember);
 }
 
-// getBoundingClientRect() would include the motion of a todo that has just appeared.
-const topOf = (item) => item.offsetTop - scrollY;
+// The item's own getBoundingClientRect() would include the motion of a todo that has just appeared.
+const topOf = ({ offsetParent, offsetTop }) => offsetTop + offsetParent.getBoundingClientRect().top;
 
 const storageKey = () => `place${location.search}`;
 
