@@ -259,7 +259,7 @@ def test_opening_the_section_sends_nothing_but_reads_and_keeps_the_place(
     expect(descriptions(page)).to_have_count(42)
     toggle(page).focus()
     before = page.evaluate("scrollY")
-    # A click by Playwright may scroll by itself.
+    # Locator.click() may scroll the page before.
     page.keyboard.press("Enter")
     expect(completed(page)).to_have_count(3)
     assert page.evaluate("scrollY") == before

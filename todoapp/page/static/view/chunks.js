@@ -15,12 +15,17 @@ export function arrange(list, items) {
 	for (const item of items) {
 		while (next && !wanted.has(next)) next = following(next);
 		if (item === next) next = following(item);
-		else if (previous?.parentElement.childElementCount < CHUNK_SIZE) previous.after(item);
-		else if (next) next.before(item);
-		else list.append(chunkOf(item));
+		else insert(list, item, previous, next);
 		previous = item;
 	}
 	for (const chunk of [...list.children]) if (!chunk.firstElementChild) chunk.remove();
+}
+
+function insert(list, item, previous, next) {
+	if (previous?.parentElement.childElementCount < CHUNK_SIZE) previous.after(item);
+	else if (next) next.before(item);
+	else list.append(chunkOf(item));
+	item.parentElement.classList.remove("laid-out");
 }
 
 // What is in the list is the items: the chunks mean nothing.
