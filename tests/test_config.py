@@ -82,6 +82,8 @@ def test_the_ssl_option_of_other_drivers_requires_ssl(query: str) -> None:
         (f"psql {URL}", "it begins with the command psql"),
         (f"psql '{URL}'", "it is in quotes"),
         ("jdbc:postgresql://db/todos?user=ann&password=s3cret", "it is an address for JDBC"),
+        ("host=db dbname=todos user=ann password=s3cret", "it is a list of name=value"),
+        ("Host = db; Database = todos; Password = s3cret", "it is a list of name=value"),
         ("postgresql:", "it lacks //"),
         ("postgresql://", "it lacks //"),
         ("postgresql:ann:s3cret@db/todos", "it lacks //"),
@@ -95,6 +97,7 @@ def test_the_ssl_option_of_other_drivers_requires_ssl(query: str) -> None:
         ("postgresql://ann:s3cret x@db/todos", "it contains white space"),
         ("postgresql://ann:s3cret%@db/todos", "it contains a % without"),
         ("postgresql://ann:s3cret%zz@db/todos", "it contains a % without"),
+        ("postgresql://ann:s3cret%E9@db/todos", "a percent-encoded character is not in UTF-8"),
     ],
 )
 def test_the_message_for_a_malformed_url_says_what_is_wrong(value: str, problem: str) -> None:

@@ -142,6 +142,7 @@ MALFORMED = (
     (r"^(export )?DATABASE_URL=", "it begins with its own name; expected only the address"),
     (r"^psql ", "it begins with the command psql; expected only the address"),
     (r"^jdbc:", "it is an address for JDBC; expected postgresql://user:password@host/name"),
+    (r"^\w+\s*=", "it is a list of name=value; expected postgresql://user:password@host/name"),
     (r"^postgres[^/]*:(//)?$|^postgres\w*:(?!//)", "it lacks // or what follows"),
     (r"\s", "it contains white space; in a password, a space is written as %20"),
     (r"#", "it contains a #; in a password, that is written as %23"),
@@ -207,6 +208,11 @@ def _parse(address: str) -> dict[str, str]:
     address = re.sub(r"([?&])ssl=(?!true\b)(?!.*@)", r"\1sslmode=", address)
     try:
         options = parse_dsn(f"postgresql://{address}")
+    except UnicodeDecodeError:
+        raise ConfigError(
+            "DATABASE_URL is malformed: a percent-encoded character is not in UTF-8, in which é is "
+            "%C3%A9"
+        ) from None
     except psycopg2.ProgrammingError as error:
         unknown = re.search(r'invalid URI query parameter: "(\w+)"', str(error))
         raise (
