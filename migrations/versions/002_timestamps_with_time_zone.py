@@ -20,12 +20,17 @@ logger = logging.getLogger("alembic.runtime.migration")
 
 def upgrade() -> None:
     predecessor.check_table(op.get_bind())
-    hours = op.get_bind().scalar(sa.text("SELECT extract(timezone FROM now()) / 3600"))
-    if hours:
+    # At the time of each todo: summer time is another offset.
+    offsets = sa.text(
+        "SELECT DISTINCT extract(timezone FROM created_at::timestamptz) / 3600 AS hours FROM todos"
+        " WHERE isfinite(created_at) ORDER BY hours"
+    )
+    hours = op.get_bind().scalars(offsets).all()
+    if any(hours):
         logger.warning(
-            "The time zone of the database is %+.2f hours from UTC. All timestamps are taken as "
+            "The time zone of the database is %s hours from UTC. All timestamps are taken as "
             "UTC, also those of todos that were inserted by plain SQL: see docs/deployment.md.",
-            hours,
+            " or ".join(f"{offset:+.2f}" for offset in hours),
         )
     op.execute("SET LOCAL TIME ZONE 'UTC'")
     op.execute(

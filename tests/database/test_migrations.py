@@ -649,12 +649,21 @@ def test_an_unexpected_column_is_reported_with_what_is_expected(database: Databa
     ) in database.error_line("upgrade")
 
 
-@pytest.mark.parametrize(("time_zone", "hours"), [("Asia/Kathmandu", "+5.75"), ("UTC", None)])
-def test_adopting_a_database_with_another_time_zone_prints_the_difference(
-    database: Database, time_zone: str, hours: str | None
+@pytest.mark.parametrize(
+    ("time_zone", "rows", "hours"),
+    [
+        ("Asia/Kathmandu", ROWS, "+5.75"),
+        ("Europe/London", ROWS, "+0.00 or +1.00"),
+        ("UTC", ROWS, None),
+        # No todo is affected.
+        ("Asia/Kathmandu", "", None),
+    ],
+)
+def test_adopting_todos_in_another_time_zone_prints_the_difference(
+    database: Database, time_zone: str, rows: str, hours: str | None
 ) -> None:
     database.sql(
-        f"ALTER DATABASE {database.name} SET timezone = '{time_zone}';" + PREDECESSORS_TABLE + ROWS
+        f"ALTER DATABASE {database.name} SET timezone = '{time_zone}';" + PREDECESSORS_TABLE + rows
     )
 
     _, stderr = database.start("upgrade").communicate(timeout=60)
