@@ -16,7 +16,7 @@ Both sides of a comparison are folded in the same way:
 - compatibility equivalence by NFKD and NFKC: https://www.unicode.org/reports/tr15/
 - case folding: lower case, and the letters with several lower-case forms
 - no default-ignorable code points (Unicode's DerivedCoreProperties.txt), accents, vowel points
-- one apostrophe, one quotation mark, one hyphen
+- one apostrophe, one quotation mark, one hyphen, one tilde
 
 The release before uses `todo_words` and `todo_query`, so those functions stay; without its indexes
 it searches and sorts more slowly until the new release has started. The next migration may drop
@@ -69,6 +69,8 @@ UNSPACED = (
 VARIANTS = {
     "'": r"\u2018\u2019\u201a\u201b\u2032\u2035\u02b9\u02bb\u02bc\u02bd\u02be\u02c8\u055a\u05f3",
     '"': r"\u00ab\u00bb\u201c\u201d\u201e\u201f\u02ba\u02ee\u05f4",
+    # The wave dash of a Mac; Windows has a full-width tilde.
+    "~": r"\u301c",
     "-": r"\u2010\u2012\u2013\u2014\u2015\u2212\u2043\u02d7\u058a\u05be\u1400\u1806\u2e3a\u2e3b",
     "o": r"\u00f8",
     "l": r"\u0142",

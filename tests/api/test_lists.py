@@ -511,6 +511,8 @@ def test_every_repeated_parameter_is_reported_except_unknown_ones(
         ("mom's", "Call mom\u2019s friend", True),
         ("mom\u2019s", "Call mom's friend", True),
         ("mom\u00b4s", "Call mom\u2018s friend", True),
+        # The wave dash of Japanese keyboards: of a Mac, and of Windows.
+        ("10\u301c12", "10\uff5e12", True),
         ("l'eau", "l\u02bceau", True),
         ('"milk"', "“milk”", True),
         ("well-known", "well\u2011known", True),
