@@ -11,6 +11,7 @@ from flask import current_app
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from todoapp.database.engine import WITHOUT_TIME_LIMITS
 from todoapp.database.errors import reason
 from todoapp.database.readiness import FOREIGN_REVISION, display_name, wrong_encoding
 from todoapp.extensions import db
@@ -30,7 +31,7 @@ def acquire_lock(connection: Connection) -> None:
         while not connection.scalar(try_lock):
             connection.commit()
             time.sleep(RETRY_SECONDS)
-    connection.execute(text("SET statement_timeout = 0"))
+    connection.execute(text(WITHOUT_TIME_LIMITS))
     # Requests queue behind a migration that waits for a table lock, so it waits no longer than they
     # would.
     connection.execute(text(f"SET lock_timeout = '{current_app.config['LOCK_TIMEOUT']}s'"))

@@ -461,10 +461,11 @@ def test_export_and_import_use_utf_8_regardless_of_client_encoding(
     assert client.get("/api/todos/1").data == before
 
 
-def test_export_and_import_are_exempt_from_the_statement_timeout(
-    database: str, make_app: Callable[..., Flask], postgres: object, tmp_path: Path
+@pytest.mark.parametrize("name", ["statement_timeout", "transaction_timeout"])
+def test_export_and_import_are_exempt_from_the_time_limits_of_the_role(
+    name: str, database: str, make_app: Callable[..., Flask], tmp_path: Path
 ) -> None:
-    app = make_app(DATABASE_URL=database + "&options=-c%20statement_timeout%3D100ms")
+    app = make_app(DATABASE_URL=database + f"&options=-c%20{name}%3D100ms")
     with psycopg2.connect(database) as connection:
         connection.cursor().execute(
             "INSERT INTO todos (description) SELECT repeat('x ', 250) FROM generate_series(1, 3000)"

@@ -23,6 +23,13 @@ from .circuit_breaker import CircuitBreaker
 # fails instead of seeing its result.
 ISOLATION = r"-c default_transaction_isolation=read\ committed"
 
+WITHOUT_TIME_LIMITS = (
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN"
+    " ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')"
+)
+"""Lifts the time limits of a session, for commands that take as long as they need. PostgreSQL
+before version 17 has no transaction_timeout."""
+
 logger = logging.getLogger(__name__)
 
 

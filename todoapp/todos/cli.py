@@ -20,6 +20,7 @@ from flask import current_app
 from flask.cli import AppGroup
 from psycopg2.extensions import cursor
 
+from todoapp.database.engine import WITHOUT_TIME_LIMITS
 from todoapp.database.errors import reason
 from todoapp.database.readiness import check_database
 from todoapp.extensions import db
@@ -30,12 +31,7 @@ from .importing import BEGIN_IMPORT, copy_todos, insert_todos
 
 # A backup may take as long as it needs, and so may the other end of a pipe. A date without a time
 # is one in UTC.
-SETTINGS = (
-    "SET LOCAL statement_timeout = 0;"
-    " SET LOCAL idle_in_transaction_session_timeout = 0;"
-    " SET LOCAL client_encoding = 'UTF8';"
-    " SET LOCAL TimeZone = 'UTC'"
-)
+SETTINGS = f"{WITHOUT_TIME_LIMITS}; SET LOCAL client_encoding = 'UTF8'; SET LOCAL TimeZone = 'UTC'"
 
 commands = AppGroup("todos", help="Export and import todos.")
 format_option = click.option(
