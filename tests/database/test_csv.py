@@ -115,6 +115,7 @@ def test_what_a_spreadsheet_writes_is_accepted(
     client: FlaskClient, import_: Import, delimiter: str, line_break: str, encoding: str
 ) -> None:
     rows = [
+        [],
         ["Notes", "Completed", "ID", " Description ", "CREATED_AT", ""],
         ["a note", "TRUE", "7", "Größe; a, b", TIMESTAMP, ""],
         ["", "", "", "", "", ""],

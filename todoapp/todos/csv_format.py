@@ -66,9 +66,12 @@ def read_csv(lines: Lines) -> Iterator[bytes]:
         ClickException: a line is not CSV, or the header names no description.
     """
     text = _decode(lines)
-    first = next(text)
+    start = [next(text)]
+    while start[-1].isspace():
+        start.append(next(text, ""))
+    first = start[-1]
     delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(chain([first], text), delimiter=delimiter, strict=True)
+    reader = csv.reader(chain(start, text), delimiter=delimiter, strict=True)
     header: _Header | None = None
     while True:
         number = reader.line_num + 1

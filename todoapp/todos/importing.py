@@ -255,7 +255,7 @@ def _problem(error: psycopg2.Error) -> str | None:
             name = str(error.diag.column_name)
             problem = f"{name} is missing; expected {EXPECTED[name]}"
         case CharacterNotInRepertoire():
-            problem = "not UTF-8"
+            problem = "not UTF-8, or it contains NUL"
         case InvalidTextRepresentation() | BadCopyFileFormat():
             problem = INVALID_JSON
         case StatementTooComplex():
