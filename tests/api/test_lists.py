@@ -181,8 +181,11 @@ def test_the_next_link_is_relative_without_a_valid_host(
     assert response.headers["Link"].startswith("</api/todos?limit=1&cursor=")
 
 
-def test_a_query_string_that_is_not_utf_8_is_rejected(client: FlaskClient) -> None:
-    response = client.get("/api/todos", environ_overrides={"QUERY_STRING": "search=\xff"})
+@pytest.mark.parametrize(
+    "query", ["search=\xff", "search=%FF", "search=M%FCsli", "search=%ED%A0%80"]
+)
+def test_a_query_string_that_is_not_utf_8_is_rejected(client: FlaskClient, query: str) -> None:
+    response = client.get("/api/todos", environ_overrides={"QUERY_STRING": query})
 
     assert response.status_code == 400
     assert response.get_json() == {"detail": "The query string is not UTF-8"}

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any, NoReturn
+from urllib.parse import unquote_to_bytes
 
 import orjson
 from flask import Request, Response
@@ -67,11 +68,13 @@ class JSONBodyParser(FlaskParser):
         """Return the parsed query string.
 
         Raises:
-            BadRequest: the query string has raw bytes that are not UTF-8.
+            BadRequest: the query string has bytes that are not UTF-8, raw or percent-encoded.
             ValidationError: a parameter of `schema` is repeated.
         """
         try:
             parameters = req.args
+            # Werkzeug replaces percent-encoded ones by U+FFFD.
+            unquote_to_bytes(req.query_string).decode()
         except UnicodeDecodeError as error:
             raise BadRequest("The query string is not UTF-8") from error
         repeated = [name for name in schema.fields if len(parameters.getlist(name)) > 1]
