@@ -3,7 +3,17 @@
 import pytest
 from playwright.sync_api import APIResponse, Locator, Page, Route, expect
 
-from tests.support.page import Sql, add, changes, descriptions, insert, item, messages, table
+from tests.support.page import (
+    Sql,
+    add,
+    changes,
+    descriptions,
+    hold,
+    insert,
+    item,
+    messages,
+    table,
+)
 from tests.support.waiting import wait_until
 
 LENGTH = 500
@@ -48,6 +58,18 @@ def test_enter_adds_a_todo_and_keeps_the_focus(page: Page, sql: Sql) -> None:
     expect(field(page)).to_be_focused()
     expect(field(page)).to_have_value("")
     wait_until(lambda: table(sql) == [("Buy milk", False), ("Call Ann", False)])
+
+
+def test_what_is_typed_before_the_scripts_have_been_loaded_is_kept(page: Page) -> None:
+    page.goto("/")
+    field(page).fill("Draft")
+    held = hold(page, "**/main.js")
+    page.goto("/", wait_until="commit")
+    field(page).fill("Eggs")
+    wait_until(lambda: page.title() and held)
+    held[0].continue_()
+    expect(page.locator("#todos")).to_have_attribute("aria-busy", "false")
+    expect(field(page)).to_have_value("Eggs")
 
 
 def test_add_button_adds_a_todo_and_focuses_the_field(page: Page, sql: Sql) -> None:

@@ -103,7 +103,7 @@ def test_a_session_that_ends_while_the_page_is_offline_loses_no_change(
     expected_messages += ["ERR_INTERNET_DISCONNECTED"]
     page.goto("/")
     sign_in(page)
-    expect(page.get_by_role("textbox", name="New todo")).to_be_visible()
+    expect(page.locator("#todos")).to_have_attribute("aria-busy", "false")
     context.set_offline(True)
     add(page, "Milk")
     add(page, "Bread")

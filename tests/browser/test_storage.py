@@ -10,6 +10,8 @@ from tests.support.page import Sql, add, descriptions, insert, messages, table
 from tests.support.waiting import wait_until
 
 FILL = """() => {
+    // Signing out would free its space.
+    delete localStorage["last-page"];
     for (const storage of [localStorage, sessionStorage]) {
         for (let size = 2 ** 23; size >= 1; size /= 2) {
             try {
@@ -41,6 +43,7 @@ def without_storage(request: pytest.FixtureRequest, page: Page) -> Page:
     if request.param == "blocked":
         page.add_init_script(BLOCK)
     page.goto("/")
+    expect(page.get_by_text("No todos yet.")).to_be_visible()
     if request.param == "full":
         page.evaluate(FILL)
     return page

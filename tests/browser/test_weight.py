@@ -63,8 +63,6 @@ def test_second_visit_transfers_no_file_again(
     insert(sql, "Milk")
     page.goto("/")
     expect(descriptions(page)).to_have_text(["Milk"])
-    # The service worker keeps a few more files than the page loads.
-    page.evaluate("() => navigator.serviceWorker.ready.then(() => null)")
     logged = len(web.output())
     if again == "another tab":
         page = page.context.new_page()

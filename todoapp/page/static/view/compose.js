@@ -13,9 +13,9 @@ const form = byId("compose");
 const field = byId("description");
 const addLines = byId("add-lines");
 
-/** Restore what was typed before a reload, and listen. */
+/** Restore what was typed before a reload, unless more has been typed since, and listen. */
 export function start() {
-	field.value = session.add ?? "";
+	field.value ||= session.add ?? "";
 	update();
 	field.oninput = update;
 	field.onkeydown = (event) => {
