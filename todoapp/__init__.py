@@ -16,7 +16,7 @@ from werkzeug.routing import IntegerConverter
 
 from .config import Config, load_config
 from .database import engine
-from .extensions import compress, migrate
+from .extensions import migrate
 from .observability import logs, request_context
 from .page import login, views
 from .todos import cli, routes
@@ -61,7 +61,6 @@ def create_app(config: Config | None = None) -> Flask:
 
     engine.init_app(app, config)
     migrate.init_app(app)
-    compress.init_app(app)
     request_context.init_app(app)
     cors.init_app(app)
     api = openapi.init_app(app, requires_token=config.access_token is not None)

@@ -108,7 +108,7 @@ class Config:
             # Only views that request it are compressed; JSON is not.
             "COMPRESS_REGISTER": False,
             # Small files: Brotli compresses them best. Level 11 saves 17 % of the bytes of level 4,
-            # the default, and costs 7 ms per file. A browser loads each file once per release.
+            # the default, and costs 7 ms per file, once for each process.
             "COMPRESS_ALGORITHM": ["br", "zstd", "gzip", "deflate"],
             "COMPRESS_BR_LEVEL": 11,
             # The views handle If-None-Match themselves, before compression.

@@ -1,6 +1,5 @@
 """Extensions, initialized in `create_app()`."""
 
-from flask_compress import Compress
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import MetaData
@@ -23,4 +22,3 @@ class Base(DeclarativeBase):
 
 db = SQLAlchemy(model_class=Base)
 migrate = Migrate(db=db, compare_server_default=True, render_as_batch=False)
-compress = Compress()

@@ -14,6 +14,7 @@ import pytest
 from flask import Flask, url_for
 from flask.testing import FlaskClient
 
+from tests.api.test_access_control import TOKEN
 from tests.support.web import WebProcess
 from todoapp.page.views import read, version_of
 from todoapp.todos.models import DESCRIPTION_LENGTH
@@ -224,6 +225,18 @@ def test_response_is_compressed_as_the_client_accepts(
     assert DECODERS[coding](compressed.data) == plain.data
     assert int(compressed.headers["Content-Length"]) == len(compressed.data) < len(plain.data)
     assert compressed.headers["Content-Type"] == plain.headers["Content-Type"]
+
+
+def test_applications_in_one_process_do_not_share_what_has_been_compressed(
+    make_app: Callable[..., Flask],
+) -> None:
+    headers = {"Accept-Encoding": "br", "Authorization": f"Bearer {TOKEN}"}
+    pages = []
+    for environ in ({}, {"ACCESS_TOKEN": TOKEN}):
+        client = make_app(DATABASE_URL="postgresql://db/todos", **environ).test_client()
+        pages.append(brotli.decompress(client.get("/", headers=headers).data))
+
+    assert [b"Sign out" in page for page in pages] == [False, True]
 
 
 @pytest.mark.parametrize("accepted", ["", "identity", "compress", "identity;q=1, *;q=0"])

@@ -289,14 +289,14 @@ def test_the_total_size_of_unread_responses_is_bounded(web: WebProcess, measured
 def test_clients_that_do_not_read_complete_responses_are_evicted_at_the_connection_limit(
     web: WebProcess, measured: Measured
 ) -> None:
-    # 300 MB in all. Larger pages are more than REQUEST_TIMEOUT of work, and load shedding begins.
+    # 150 MB in all. With larger pages, it is a matter of the machine whether load shedding begins.
     idle = memory(web)
-    with many(web, 2400, b"GET /api/todos?limit=200 HTTP/1.1\r\nHost: x\r\n\r\n"):
+    with many(web, 2400, b"GET /api/todos?limit=100 HTTP/1.1\r\nHost: x\r\n\r\n"):
         latency = max_latency(web)
         peak = memory(web)
 
-    measured("2,400 clients not reading a page of 200: memory", (peak - idle) / MIB, unit="MiB")
-    measured("2,400 clients not reading a page of 200: max latency of others", latency)
+    measured("2,400 clients not reading a page of 100: memory", (peak - idle) / MIB, unit="MiB")
+    measured("2,400 clients not reading a page of 100: max latency of others", latency)
     assert peak - idle < MAX_MEMORY
 
 

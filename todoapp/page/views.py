@@ -6,9 +6,9 @@ from mimetypes import MimeTypes
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, abort, render_template, url_for
+from flask import Flask, Request, Response, abort, render_template, url_for
+from flask_compress import Compress
 
-from todoapp.extensions import compress
 from todoapp.todos.models import DESCRIPTION_LENGTH
 from todoapp.web.conditional import not_modified_or
 
@@ -21,12 +21,28 @@ FOREVER = "public, max-age=31536000, immutable"
 REVALIDATE = "no-cache"
 
 
+class CompressedFiles(dict[str, bytes]):
+    """What has been compressed, for Flask-Compress."""
+
+    set = dict.__setitem__
+
+
+def cache_key(request: Request) -> str:
+    """Return what the content of a response depends on, apart from its encoding."""
+    # Not the version in the URL, which can be anything.
+    filename = (request.view_args or {}).get("filename", request.path)
+    return f"{request.root_path} {filename}"
+
+
 def init_app(app: Flask) -> None:
     """Add the routes of the page and its files."""
     # Read once: the content of a versioned URL never changes, not even while a deployment replaces
     # the files.
     files = read(Path(__file__).with_name("static"))
     current = version_of(files)
+    app.config.update(COMPRESS_CACHE_BACKEND=CompressedFiles, COMPRESS_CACHE_KEY=cache_key)
+    # Not shared by applications: one with access control has another page.
+    compress = Compress(app)
     modules = sorted(name for name in files if name.endswith(".js") and name != "docs.js")
 
     @app.url_defaults
