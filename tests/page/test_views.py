@@ -14,7 +14,7 @@ import pytest
 from flask import Flask, url_for
 from flask.testing import FlaskClient
 
-from tests.api.test_access_control import TOKEN
+from tests.api.test_access_control import TOKEN, sign_in
 from tests.support.web import WebProcess
 from todoapp.page.views import read, version_of
 from todoapp.todos.models import DESCRIPTION_LENGTH
@@ -227,16 +227,24 @@ def test_response_is_compressed_as_the_client_accepts(
     assert compressed.headers["Content-Type"] == plain.headers["Content-Type"]
 
 
-def test_applications_in_one_process_do_not_share_what_has_been_compressed(
+def test_page_of_a_session_is_compressed_apart_from_the_page_of_a_token(
     make_app: Callable[..., Flask],
 ) -> None:
-    headers = {"Accept-Encoding": "br", "Authorization": f"Bearer {TOKEN}"}
-    pages = []
-    for environ in ({}, {"ACCESS_TOKEN": TOKEN}):
-        client = make_app(DATABASE_URL="postgresql://db/todos", **environ).test_client()
-        pages.append(brotli.decompress(client.get("/", headers=headers).data))
+    app = make_app(DATABASE_URL="postgresql://db/todos", ACCESS_TOKEN=TOKEN)
+    client, browser = app.test_client(), app.test_client()
+    sign_in(browser)
+    headers = {"Accept-Encoding": "br"}
 
-    assert [b"Sign out" in page for page in pages] == [False, True]
+    pages = [
+        brotli.decompress(response.data)
+        for _ in range(2)
+        for response in (
+            client.get("/", headers=headers | {"Authorization": f"Bearer {TOKEN}"}),
+            browser.get("/", headers=headers),
+        )
+    ]
+
+    assert [b"Sign out" in page for page in pages] == [False, True, False, True]
 
 
 @pytest.mark.parametrize("accepted", ["", "identity", "compress", "identity;q=1, *;q=0"])

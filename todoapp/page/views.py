@@ -6,7 +6,7 @@ from mimetypes import MimeTypes
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Request, Response, abort, render_template, url_for
+from flask import Flask, Request, Response, abort, g, render_template, url_for
 from flask_compress import Compress
 
 from todoapp.todos.models import DESCRIPTION_LENGTH
@@ -31,7 +31,8 @@ def cache_key(request: Request) -> str:
     """Return what the content of a response depends on, apart from its encoding."""
     # Not the version in the URL, which can be anything.
     filename = (request.view_args or {}).get("filename", request.path)
-    return f"{request.root_path} {filename}"
+    # The page has a button to sign out only if there is a session.
+    return f"{request.root_path} {filename} {'session_age' in g}"
 
 
 def init_app(app: Flask) -> None:
@@ -41,7 +42,6 @@ def init_app(app: Flask) -> None:
     files = read(Path(__file__).with_name("static"))
     current = version_of(files)
     app.config.update(COMPRESS_CACHE_BACKEND=CompressedFiles, COMPRESS_CACHE_KEY=cache_key)
-    # Not shared by applications: one with access control has another page.
     compress = Compress(app)
     modules = sorted(name for name in files if name.endswith(".js") and name != "docs.js")
 
