@@ -305,6 +305,19 @@ def test_number_of_search_results_is_announced(page: Page, sql: Sql) -> None:
     expect_announcement(page, "2 found")
 
 
+def test_number_of_todos_that_a_filter_shows_is_announced(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread")
+    insert(sql, "Eggs", completed=True)
+    page.goto("/")
+    for name, announcement in (
+        ("Active", "2 active"),
+        ("Completed", "1 completed"),
+        ("All", "2 left"),
+    ):
+        page.get_by_role("button", name=name, exact=True).click()
+        expect_announcement(page, announcement)
+
+
 def test_validation_error_is_announced_and_describes_the_field(page: Page) -> None:
     page.goto("/")
     field = page.get_by_role("textbox", name="New todo")

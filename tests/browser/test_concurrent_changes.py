@@ -343,9 +343,12 @@ def test_conflicting_edit_overwrites_nothing_and_can_be_repeated(
     expect(descriptions(page)).to_have_text(["Oat milk"])
     assert table(sql) == [("Oat milk", False)]
 
+    keep = page.get_by_role("button", name="Keep theirs")
+    expect(keep).to_be_visible()
     page.get_by_role("button", name="Use mine").click()
 
     expect(descriptions(page)).to_have_text(["Soy milk"])
+    expect(keep).to_have_count(0)
     expect(page.get_by_role("button", name="Use mine")).to_have_count(0)
     page.reload()
     expect(descriptions(page)).to_have_text(["Soy milk"])

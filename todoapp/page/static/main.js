@@ -82,7 +82,7 @@ actions.onUndone(list.focusRow);
 outbox.start(actions.onChangeSettled);
 sync.start({
 	idsInView: () => list.itemsInView().map(({ row }) => row.id),
-	onFound: (count, hasMore) => notices.announce(`${count}${hasMore ? " or more" : ""} found`),
+	onQueried: (...found) => notices.announce(toolbar.summary(...found)),
 	onChangedElsewhere: () => notices.announce("Changed elsewhere"),
 	onRejected: (message) => notices.showNotice(message),
 });

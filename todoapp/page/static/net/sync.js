@@ -25,8 +25,8 @@ let confirmedAtLastRefresh = 0;
 /**
  * Load the list that the URL describes, and poll for changes.
  *
- * The callbacks: `idsInView()` returns the IDs of the todos to refresh. `onFound(count, hasMore)`
- * is called for the results of a search, `onChangedElsewhere()` for changes of other clients, and
+ * The callbacks: `idsInView()` returns the IDs of the todos to refresh. `onQueried(count,
+ * hasMore)` is called after a change of the query, `onChangedElsewhere()` for changes of other clients, and
  * `onRejected(message)` if the server rejects the query.
  */
 export async function start(viewCallbacks) {
@@ -112,6 +112,7 @@ async function open(query) {
 	controller = new AbortController();
 	const { signal } = controller;
 	pendingRefresh = null;
+	const isFirst = !state.pages.length;
 	Object.assign(state, { query, loaded: false });
 	scheduleRender();
 	const path = firstPath(isMixed() ? "incomplete" : query.status);
@@ -120,7 +121,7 @@ async function open(query) {
 			const page = await loadFirst(path, signal);
 			Object.assign(state, { pages: [page], loaded: true });
 			scrollTo(0, 0);
-			if (query.search) callbacks.onFound(page.ids.length, Boolean(page.next));
+			if (!isFirst || query.search) callbacks.onQueried(page.ids.length, Boolean(page.next));
 		});
 	}
 	refresh();

@@ -124,16 +124,17 @@ function reportError(change, { changes, current, message, status }) {
 	else if (isDeleted) reason = "it was deleted elsewhere";
 	let action = () => outbox.add(...(changes ?? [{ ...change, version, sent: false }]));
 	let label = "Try again";
+	let closeLabel;
 	if (!changes && typed) {
 		const isMissing = isDeleted || !id;
 		action = () => isMissing ? add([typed]) : rename({ key, id, version }, typed);
-		if (current) label = "Use mine";
+		if (current) [label, closeLabel] = ["Use mine", "Keep theirs"];
 		else if (isMissing) label = "Add it";
 	} else if (isDeleted) {
 		// There is nothing left to change.
 		label = action = null;
 	}
-	showFailure(reason, quoted, { label, action });
+	showFailure(reason, quoted, { label, action, closeLabel });
 }
 
 // A change of one todo is sent at once. The change that takes it back is sent with the version that

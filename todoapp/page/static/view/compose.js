@@ -8,10 +8,13 @@ import { byId } from "./dom.js";
 import { fitHeight, isSubmitKey, showFieldError } from "./fields.js";
 
 const MAX_LINES = 1000;
+// As long as systems wait for the second click of a double click.
+const DOUBLE_PRESS_MS = 500;
 
 const form = byId("compose");
 const field = byId("description");
 const addLines = byId("add-lines");
+let addedAt = -Infinity;
 
 /** Restore what was typed before a reload, unless more has been typed since, and listen. */
 export function start() {
@@ -21,7 +24,9 @@ export function start() {
 	field.onkeydown = (event) => {
 		if (!isSubmitKey(event)) return;
 		event.preventDefault();
-		form.requestSubmit();
+		// A second press would submit the emptied field.
+		const isSecond = event.repeat || event.timeStamp - addedAt < DOUBLE_PRESS_MS;
+		if (field.value || !isSecond) form.requestSubmit();
 	};
 	// The second click of a double click would submit the emptied field.
 	form.onclick = (event) => {
@@ -57,6 +62,7 @@ function submit(descriptions) {
 		return showFieldError(field, line + validationError(descriptions[invalid]));
 	}
 	add(descriptions);
+	addedAt = performance.now();
 	field.value = "";
 	update();
 	renderIfScheduled();

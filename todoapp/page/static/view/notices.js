@@ -53,9 +53,9 @@ function showSignedOut(banner, areChangesKept) {
  * Show a message for a few seconds; return its element.
  *
  * A message with a button stays until it is closed, unless `onExpired` is given: that is called
- * when the message disappears and the button has not been pressed.
+ * when the message disappears and the button has not been pressed. `closeLabel` says what closing means.
  */
-export function showNotice(message, { label = "", action, onExpired } = {}) {
+export function showNotice(message, { label = "", action, onExpired, closeLabel } = {}) {
 	const notice = byId("notice").content.cloneNode(true).firstElementChild;
 	const [text, button, close] = notice.children;
 	const expire = () => {
@@ -71,6 +71,7 @@ export function showNotice(message, { label = "", action, onExpired } = {}) {
 		restoreFocus();
 	};
 	close.onclick = expire;
+	if (closeLabel) Object.assign(close, { ariaLabel: null, textContent: closeLabel });
 	byId("banner").after(notice);
 	notice.classList.toggle("expires", !label || Boolean(onExpired));
 	// Not while the user is about to press a button.
@@ -85,7 +86,7 @@ export function showNotice(message, { label = "", action, onExpired } = {}) {
  *
  * Changes that are rejected for the same reason share a message and its button.
  */
-export function showFailure(reason, name, { label, action } = {}) {
+export function showFailure(reason, name, { label, action, closeLabel } = {}) {
 	const cause = `${reason} ${label}`;
 	const known = failures.get(cause);
 	const shown = known?.notice.isConnected ? known : { names: [], actions: [] };
@@ -93,7 +94,7 @@ export function showFailure(reason, name, { label, action } = {}) {
 	shown.actions.push(action);
 	failures.set(cause, shown);
 	const runAll = () => shown.actions.forEach((each) => each());
-	shown.notice ??= showNotice("", { label, action: runAll });
+	shown.notice ??= showNotice("", { label, action: runAll, closeLabel });
 	const [text, button] = shown.notice.children;
 	text.replaceChildren(
 		"Couldn't save",

@@ -21,6 +21,9 @@ export function start() {
 		clearTimeout(searchTimer);
 		searchTimer = setTimeout(runSearch, DEBOUNCE_MS);
 	};
+	// It may have been typed before this script was loaded.
+	const { searchParams } = new URL(location);
+	if (search.value !== (searchParams.get("search") ?? "")) search.oninput();
 	sort.onchange = () => {
 		const [sort_by, order] = sort.value.split(" ");
 		navigate({ sort_by, order });
@@ -33,6 +36,15 @@ export function start() {
 	};
 	byId("complete-all").onclick = completeAll;
 	byId("clear-completed").onclick = clearCompleted;
+}
+
+/** Return what the list shows, for screen readers: the number of todos on its first page. */
+export function summary(count, hasMore) {
+	const { search, status } = state.query;
+	const kind = search
+		? "found"
+		: { completed: "completed", incomplete: "active" }[status] ?? "left";
+	return `${count}${hasMore ? " or more" : ""} ${kind}`;
 }
 
 function runSearch() {
