@@ -7,20 +7,17 @@ Statements are compiled once and executed on the pool's own connection. Through 
 import logging
 from collections.abc import Mapping
 from threading import BoundedSemaphore
-from time import perf_counter
 from typing import Any
 
 import psycopg2
 from flask import current_app
 from psycopg2.extensions import BYTES, register_type
-from psycopg2.extensions import cursor as Psycopg2Cursor  # noqa: N812  # a class
 from sqlalchemy import ClauseElement, PoolProxiedConnection
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from todoapp.extensions import db
-from todoapp.observability import request_context
 
 from .deadline import DeadlineTimer
 from .errors import ChangeUncertain, ConnectionLost, DeadlineExceeded, reason
@@ -88,7 +85,7 @@ def _execute_once(
     pooled = _connect()
     try:
         connection: Any = pooled.dbapi_connection
-        cursor = connection.cursor(cursor_factory=TimedCursor)
+        cursor = connection.cursor()
         # Text is JSON, which is sent to the client unchanged.
         register_type(BYTES, cursor)
         with deadlines.limit(connection, timeout or current_app.config["STATEMENT_DEADLINE"]):
@@ -113,27 +110,3 @@ def _connect() -> PoolProxiedConnection:
     except InvalidRequestError as error:
         # Every connection that the pool opened broke at once.
         raise psycopg2.OperationalError("the connection broke as soon as it was open") from error
-
-
-class TimedCursor(Psycopg2Cursor):
-    """A cursor that adds the time of its statements to the request, and logs slow ones."""
-
-    def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002  # psycopg2's name
-        """Execute a statement.
-
-        Raises:
-            psycopg2.Error: the database refuses.
-        """
-        info = request_context.current()
-        if info is None:
-            return super().execute(query, vars)
-        start = perf_counter()
-        try:
-            super().execute(query, vars)
-        finally:
-            seconds = perf_counter() - start
-            info.statements += 1
-            info.database_seconds += seconds
-            if seconds > info.slow_seconds:
-                # Without the parameters: they are user data.
-                logger.warning("Slow statement, %.0fms: %s", seconds * 1000, query)
