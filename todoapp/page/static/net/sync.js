@@ -25,8 +25,8 @@ let confirmedAtLastRefresh = 0;
 /**
  * Load the list that the URL describes, and poll for changes.
  *
- * The callbacks: `idsInView()` returns the IDs of the todos to refresh. `onQueried(count,
- * hasMore)` is called after a change of the query, `onChangedElsewhere()` for changes of other clients, and
+ * The callbacks: `idsInView()` returns the IDs of the todos to refresh. `onQueried(count, hasMore)`
+ * is called after a change of the query, `onChangedElsewhere()` for changes of other clients, and
  * `onRejected(message)` if the server rejects the query.
  */
 export async function start(viewCallbacks) {
@@ -121,7 +121,8 @@ async function open(query) {
 			const page = await loadFirst(path, signal);
 			Object.assign(state, { pages: [page], loaded: true });
 			scrollTo(0, 0);
-			if (!isFirst || query.search) callbacks.onQueried(page.ids.length, Boolean(page.next));
+			const hasMore = page.next && page.next !== firstPath("completed");
+			if (!isFirst || query.search) callbacks.onQueried(page.ids.length, hasMore);
 		});
 	}
 	refresh();

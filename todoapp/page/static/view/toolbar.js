@@ -23,7 +23,7 @@ export function start() {
 	};
 	// It may have been typed before this script was loaded.
 	const { searchParams } = new URL(location);
-	if (search.value !== (searchParams.get("search") ?? "")) search.oninput();
+	if (search.value && search.value !== searchParams.get("search")) search.oninput();
 	sort.onchange = () => {
 		const [sort_by, order] = sort.value.split(" ");
 		navigate({ sort_by, order });
