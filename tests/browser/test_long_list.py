@@ -1,6 +1,7 @@
 """A list of 100,000 todos: time to the first paint, and long tasks while it is used."""
 
 from collections.abc import Callable
+from statistics import median
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -11,6 +12,7 @@ TODOS = 100_000
 PAGE = 50
 FIRST_PAINT_MS = 1000
 LONG_TASK_MS = 100
+TICK_TASK_MS = 80
 LOADED_ROWS = 10_000
 ATTEMPTS = 3
 """Of several attempts, the best counts: other load can only make a figure worse."""
@@ -109,22 +111,28 @@ def test_scrolling_ten_pages_causes_no_long_task_and_shows_each_todo_once(
 
 
 @pytest.mark.usefixtures("long_list")
-def test_ticks_and_keys_in_10000_rows_cause_no_long_task(best: Callable[..., float]) -> None:
+def test_tick_and_key_in_10000_rows_cause_no_long_task(best: Callable[..., float]) -> None:
     def use(page: Page) -> float:
         page.goto("/")
         page.evaluate(LOAD, LOADED_ROWS)
         page.wait_for_event("response", lambda response: response.status == 304)
-        begun = page.evaluate("performance.now()")
-        for _ in range(5):
+        ticks = []
+        for _ in range(11):
+            ticks.append(page.evaluate("performance.now()"))
             with page.expect_response(lambda response: response.request.method == "PATCH"):
                 page.mouse.click(*page.evaluate(OPEN_CHECKBOX))
             page.keyboard.press("ArrowDown")
         # The list has been refreshed.
         page.wait_for_event("response", lambda response: "count=true" in response.url)
-        tasks = page.evaluate("longTasks")
-        return max((each["duration"] for each in tasks if each["startTime"] > begun), default=0)
+        longest = dict.fromkeys(ticks, 0.0)
+        for task in page.evaluate("longTasks"):
+            if task["startTime"] > ticks[0]:
+                tick = max(tick for tick in ticks if tick < task["startTime"])
+                longest[tick] = max(longest[tick], task["duration"])
+        # Not the longest: among a dozen ticks, the browser collects garbage once.
+        return median(longest.values())
 
-    assert best("Longest task of ticks and keys", use, LONG_TASK_MS) <= LONG_TASK_MS
+    assert best("Longest task of a tick and a key", use, TICK_TASK_MS) <= TICK_TASK_MS
 
 
 @pytest.mark.usefixtures("long_list")

@@ -44,7 +44,11 @@ function restoreDraft({ key, id, version, text }) {
 }
 
 main.onchange = ({ target }) => {
-	if (target.matches("input")) actions.toggle(target.closest("li").row);
+	if (!target.matches("input")) return;
+	const item = target.closest("li");
+	// The browser has ticked it already: it is rendered again, whatever becomes of the change.
+	item.row = { ...item.row };
+	actions.toggle(item.row);
 };
 main.ondblclick = ({ target }) => {
 	if (target.matches(".text")) row.edit(target.closest("li"));

@@ -7,8 +7,8 @@ let width = innerWidth;
 
 /** Put the items into a list in their order. Other items stay; as few as possible are moved. */
 export function arrange(list, items) {
-	// The first one is where new todos appear.
-	for (const chunk of [...list.children].slice(1)) chunk.classList.add("laid-out");
+	// The first one is where new todos appear, the last one where more are loaded.
+	for (const chunk of [...list.children].slice(1, -1)) chunk.classList.add("laid-out");
 	const wanted = new Set(items);
 	let next = firstFrom(list.firstElementChild);
 	let previous = null;

@@ -11,10 +11,9 @@ const LINK = /(https?:\/\/[^\s<>"“”]*[^\s<>"“”.,:;!?)\]}'])/;
 
 export function updateItem(item, row) {
 	const { description, completed, created_at, updated_at } = row;
-	// The browser has ticked it already.
-	item.firstElementChild.checked = completed;
 	if (item.row === row) return;
 	const [check, text, editButton, deleteButton] = item.children;
+	check.checked = completed;
 	if (item.row?.description !== description) {
 		check.ariaLabel = description;
 		editButton.ariaLabel = `Edit: ${description}`;
