@@ -9,7 +9,6 @@ from typing import Any
 import psycopg2
 from flask import Flask
 from psycopg2.extensions import connection as Psycopg2Connection  # noqa: N812  # a class
-from psycopg2.extensions import cursor as Psycopg2Cursor  # noqa: N812  # a class
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
@@ -65,8 +64,6 @@ def engine_options(config: Config) -> dict[str, Any]:
         "hide_parameters": True,
         "connect_args": {
             "connect_timeout": config.db_connect_timeout,
-            # Of the connection, because OpenTelemetry's instrumentation derives its own from that.
-            "cursor_factory": TimedCursor,
             "fallback_application_name": "todoapp",
             # JSON is sent to the client as the database encodes it, whatever the role's setting.
             "client_encoding": "UTF8",
@@ -103,30 +100,6 @@ class TimedPool(QueuePool):
         if seconds > info.slow_seconds:
             logger.warning("Connection pool: waited %.0fms for a connection", seconds * 1000)
         return connection
-
-
-class TimedCursor(Psycopg2Cursor):
-    """A cursor that adds the time of its statements to the request, and logs slow ones."""
-
-    def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002  # psycopg2's name
-        """Execute a statement.
-
-        Raises:
-            psycopg2.Error: the database refuses.
-        """
-        info = request_context.current()
-        if info is None:
-            return super().execute(query, vars)
-        start = perf_counter()
-        try:
-            super().execute(query, vars)
-        finally:
-            seconds = perf_counter() - start
-            info.statements += 1
-            info.database_seconds += seconds
-            if seconds > info.slow_seconds:
-                # Without the parameters: they are user data.
-                logger.warning("Slow statement, %.0fms: %s", seconds * 1000, query)
 
 
 def discard_broken_connection(connection: Psycopg2Connection, *_: object) -> None:

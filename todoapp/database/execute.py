@@ -7,6 +7,7 @@ Statements are compiled once and executed on the pool's own connection. Through 
 import logging
 from collections.abc import Mapping
 from threading import BoundedSemaphore
+from time import perf_counter
 from typing import Any
 
 import psycopg2
@@ -18,6 +19,7 @@ from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from todoapp.extensions import db
+from todoapp.observability import request_context
 
 from .deadline import DeadlineTimer
 from .errors import ChangeUncertain, ConnectionLost, DeadlineExceeded, reason
@@ -89,7 +91,7 @@ def _execute_once(
         # Text is JSON, which is sent to the client unchanged.
         register_type(BYTES, cursor)
         with deadlines.limit(connection, timeout or current_app.config["STATEMENT_DEADLINE"]):
-            cursor.execute(statement, parameters)
+            _execute_timed(cursor, statement, parameters)
         return cursor.fetchone() if cursor.description else None, cursor.rowcount
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
         if not connection.closed and not isinstance(error, DeadlineExceeded):
@@ -102,6 +104,22 @@ def _execute_once(
     finally:
         # The connection is free again before the response is written.
         pooled.close()
+
+
+def _execute_timed(cursor: Any, statement: str, parameters: Mapping[str, object]) -> None:
+    # Not by a class of cursor: OpenTelemetry's instrumentation has its own.
+    info = request_context.current()
+    start = perf_counter()
+    try:
+        cursor.execute(statement, parameters)
+    finally:
+        seconds = perf_counter() - start
+        if info:
+            info.statements += 1
+            info.database_seconds += seconds
+        if info and seconds > info.slow_seconds:
+            # Without the parameters: they are user data.
+            logger.warning("Slow statement, %.0fms: %s", seconds * 1000, statement)
 
 
 def _connect() -> PoolProxiedConnection:
