@@ -8,6 +8,7 @@ from tests.support.page import (
     add,
     checkbox,
     descriptions,
+    hold,
     insert,
     messages,
     press_button,
@@ -72,6 +73,22 @@ def test_todo_created_elsewhere_during_the_undo_of_complete_all_stays_open(
     close_message(page)
     assert table(sql) == [("Milk", True), ("Bread", False)]
     expect(remaining(page)).to_have_text("1 left")
+
+
+def test_completed_todos_stay_ticked_until_the_list_has_been_refreshed(
+    page: Page, sql: Sql
+) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    expect(remaining(page)).to_have_text("1 left")
+    press_button(page, "Complete all")
+    expect(checkbox(page, "Milk")).to_be_checked()
+    refreshes = hold(page, "**/api/todos?*limit=*")
+    close_message(page)
+    wait_until(lambda: page.title() and refreshes)
+    add(page, "Bread")
+    expect(descriptions(page)).to_have_text(["Bread", "Milk"])
+    expect(checkbox(page, "Milk")).to_be_checked()
 
 
 @pytest.mark.parametrize("button", BUTTONS)

@@ -81,6 +81,8 @@ def test_todo_that_is_completed_sinks_and_undo_puts_it_back(page: Page, sql: Sql
     expect(descriptions(page)).to_have_text(["Milk"])
     expect(toggle(page)).to_have_text("Completed (4)")
     expect(checkbox(page, "Milk")).to_be_focused()
+    # Under the mouse, the message does not expire while the machine is busy.
+    messages(page).get_by_role("button", name="Undo").hover()
     # The server's list of the others does not contain the todo any more.
     page.wait_for_event("response", lambda each: each.status == 304 and "limit=50" in each.url)
     assert ("Tea", True) in table(sql)

@@ -119,6 +119,7 @@ def test_ticks_of_deleted_todos_are_one_message_without_a_button(page: Page, sql
 def test_names_cannot_change_the_direction_of_the_message(page: Page, sql: Sql) -> None:
     insert(sql, "a\u202eb", "Milk")
     page.goto("/")
+    expect(descriptions(page)).to_have_count(2)
     reject(page, "PATCH")
     for check in page.get_by_role("checkbox").all():
         check.click()

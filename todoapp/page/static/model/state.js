@@ -15,8 +15,8 @@ export const state = {
 	deletedIds: new Set(),
 	/**
 	 * The changes that the server has not confirmed, in order: {kind, key, id, fields, version,
-	 * remainingDelta}, `held` while the change can be undone, and `sent` while it may have been made. A bulk
-	 * change has no key, and does not affect todos that were changed after `before`.
+	 * remainingDelta}, `held` while they can be undone, `sent` while they may have been made. A bulk
+	 * change has no key, and spares todos that were changed after `before`.
 	 */
 	changes: [],
 	/** The change that takes the last one back. */

@@ -21,8 +21,7 @@ const KEEPALIVE_CHANGES = 10;
 const SAVE_DELAY_MS = 100;
 const storageKey = PREFIX + Math.random();
 
-// Every page has an outbox of its own in localStorage, and owns it for as long as it is open. An
-// outbox without an owner belongs to a closed page: any other page sends its changes.
+// Each open page owns an outbox in localStorage. One without an owner is sent by any other page.
 const storage = local ?? session;
 
 let adoption = Promise.resolve();
@@ -185,7 +184,7 @@ function perform(change) {
 	const { before, kind, key, fields: body } = change;
 	change.sent = true;
 	// The row's key is random and kept until the server has responded: repeated requests create one
-	// todo. Of a long list, the next page sends the rest: do without `keepalive`, which is slower.
+	// todo. `keepalive` is slow: of a long list, the next page sends the rest.
 	const keepalive = state.changes.length < KEEPALIVE_CHANGES;
 	if (kind === "create") return send("POST", "", { body, keepalive, key });
 	const until = `updated_before=${before}`;
@@ -251,8 +250,7 @@ function rebaseLaterChanges({ key, version }, todo) {
 
 function removeCleared({ before }) {
 	for (const { id, completed, updated_at } of state.todos.values()) {
-		// Removed from the list, not marked as deleted: another client may have reopened the todo,
-		// and the next refresh then returns it.
+		// Not marked as deleted: another client may have reopened the todo.
 		if (completed && updated_at <= before) state.todos.delete(id);
 	}
 }
@@ -261,7 +259,7 @@ function markCompleted({ before }, time) {
 	// The new versions are not known, only that they are not later than the response.
 	for (const todo of state.todos.values()) {
 		if (todo.completed || todo.updated_at > before) continue;
-		Object.assign(todo, { completed: true, updated_at: "" });
+		state.todos.set(todo.id, { ...todo, completed: true, updated_at: "" });
 	}
 	for (const later of laterChanges()) {
 		if (later.version <= before) later.version = "";
@@ -273,8 +271,8 @@ function markCompleted({ before }, time) {
 function rejectChange(change, error) {
 	const { kind, key, id } = change;
 	const isGivenUp = error instanceof UnavailableError;
-	// Without its creation, there is no todo that later changes could apply to. And those of a change
-	// that was given up can be added again together with it.
+	// Later changes of a todo fail with its creation. Those of a change that was given up can be added
+	// again together with it.
 	const takesOthers = key && (kind === "create" || isGivenUp);
 	const isRejected = (other) => other === change || (takesOthers && other.key === key);
 	const rejected = state.changes.filter(isRejected);

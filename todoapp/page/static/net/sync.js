@@ -167,8 +167,8 @@ async function refreshPages(signal) {
 	const pages = [...state.pages];
 	const idsInView = callbacks.idsInView();
 	const isInView = ({ ids }) => ids.some((id) => idsInView.includes(id));
-	// New todos can push those in view to later pages. An import can add any number of pages: the
-	// rest is then loaded when it is scrolled to.
+	// New todos can push those in view to later pages. After an import, the rest is loaded when it is
+	// scrolled to.
 	const end = pages.length + MAX_NEW_PAGES;
 	for (let i = 0; i < Math.min(pages.length, end); i++) {
 		// A todo that is completed or reopened moves to the first page of the other part.
@@ -178,8 +178,8 @@ async function refreshPages(signal) {
 		const { confirmed } = state;
 		const page = await load(previous.path, signal, previous.etag);
 		if (!page) continue;
-		// The page may lack a change that was confirmed meanwhile, or contain a todo whose ID only the
-		// response to its creation can tell: it would be shown twice. The next refresh is complete.
+		// The page may lack a change that was confirmed meanwhile, or contain a todo that is being
+		// created and would be shown twice. The next refresh is complete.
 		if (confirmed !== state.confirmed || state.changes.some(isBeingCreated)) return;
 		pages[i] = page;
 		if (previous.etag && confirmedAtLastRefresh === state.confirmed) {

@@ -30,8 +30,7 @@ export function render() {
 	arrange(list, openItems);
 	arrange(completedList, completedItems);
 	items = [...openItems, ...completedItems];
-	// Moving an element in the document takes the focus away from it. The focus does not follow a todo
-	// that is completed: the next one has it.
+	// Moving an element takes the focus away from it. The focus does not follow a completed todo.
 	if (!activeElement.isConnected || listOf(activeElement) !== focusedList) focusItem(index);
 	else if (index >= 0) activeElement.focus({ preventScroll: true });
 	restoreScroll();

@@ -52,9 +52,8 @@ function showSignedOut(banner, areChangesKept) {
 /**
  * Show a message for a few seconds; return its element.
  *
- * A message with a button stays until it is closed, unless `onExpired` is given: that is called
- * when the message disappears and the button has not been pressed. `closeLabel` says what closing
- * means.
+ * A message with a button stays until it is closed, unless `onExpired` is given: that is called if
+ * the message disappears without the button being pressed. `closeLabel` says what closing means.
  */
 export function showNotice(message, { label = "", action, onExpired, closeLabel } = {}) {
 	const notice = byId("notice").content.cloneNode(true).firstElementChild;
