@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.database_server import Server
+from tests.support.machine import find_program
 from tests.support.web import ROOT, serving
 
 RULES = ROOT / "docs" / "prometheus-rules.yml"
@@ -48,7 +49,10 @@ def promtool(tmp_path: Path) -> Callable[..., None]:
         path = tmp_path / "document.yml"
         path.write_text(json.dumps(document))
         process = subprocess.run(
-            ["promtool", *command, path], capture_output=True, text=True, check=False
+            [find_program("promtool", "prometheus"), *command, path],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert process.returncode == 0, process.stdout + process.stderr
 

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from random import randrange
 from typing import Any
 
 import psutil
@@ -24,10 +25,12 @@ ECHO = "gunicorn tests.support.echo:app"
 
 
 def free_port() -> int:
-    """Return an unused TCP port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return an unused TCP port, below those that the kernel gives to outgoing connections."""
+    while True:
+        port = randrange(10_000, 32_768)  # noqa: S311
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def run(process_type: str, **environ: str) -> subprocess.CompletedProcess[str]:
