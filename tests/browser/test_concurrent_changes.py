@@ -355,6 +355,25 @@ def test_conflicting_edit_overwrites_nothing_and_can_be_repeated(
     assert table(sql) == [("Soy milk", False)]
 
 
+@pytest.mark.parametrize("width", [320, 390, 1440])
+def test_message_about_a_conflict_has_room_for_its_text(
+    page: Page, sql: Sql, web: WebProcess, expected_messages: list[str], width: int
+) -> None:
+    expected_messages.append(CONFLICT)
+    page.set_viewport_size({"width": width, "height": 640})
+    insert(sql, "Milk")
+    page.goto("/")
+    editor = edit(page, "Milk", "Soy milk")
+    change(web, sql, "Milk", description="Oat milk")
+    editor.press("Enter")
+    keep = page.get_by_role("button", name="Keep theirs")
+    expect(keep).to_be_in_viewport(ratio=1)
+
+    box = page.get_by_role("region", name="Messages").locator("span").bounding_box()
+    assert box
+    assert box["width"] >= 130
+
+
 def test_edit_that_began_before_a_refresh_overwrites_nothing(
     page: Page, sql: Sql, web: WebProcess, expected_messages: list[str]
 ) -> None:
