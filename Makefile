@@ -23,7 +23,7 @@ test-browser: $(VENV)/browser-installed ## Lint the page's JavaScript, and test 
 	$(BIN)/pytest --numprocesses=2 tests/browser --ignore=tests/browser/test_long_list.py
 	$(BIN)/pytest --numprocesses=0 -rP tests/browser/test_long_list.py
 
-test-faults: $(VENV)/installed ## Run the fault-injection tests and other slow tests (needs root, and Debian's nginx-light, pgbouncer, iptables, postgresql)
+test-faults: $(VENV)/installed ## Run the fault-injection tests and other slow tests (needs root, and Debian's iproute2, iptables, nginx-light, pgbackrest, pgbouncer, postgresql)
 	$(BIN)/pytest --numprocesses=2 tests/resilience
 	$(BIN)/pytest -m slow --ignore=tests/resilience --ignore=tests/browser
 
