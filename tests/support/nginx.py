@@ -96,7 +96,7 @@ def upstream(machines: Sequence[str]) -> str:
     """Return the documented `upstream` for several machines, with their addresses."""
     section = (ROOT / "docs" / "deployment.md").read_text().split("\n### Several machines\n")[1]
     text = UPSTREAM.search(section)[0]
-    for documented, address in zip(re.findall(r"server (\S+)", text), machines, strict=True):
+    for documented, address in zip(re.findall(r"server ([^\s;]+)", text), machines, strict=True):
         text = text.replace(documented, address)
     return text
 
