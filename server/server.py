@@ -165,11 +165,22 @@ class Server(BaseWSGIServer):  # type: ignore[misc]
                 buffered -= channel.output.retained
                 channel.disconnect_slow_client("output buffer limit reached")
 
+    def _accept_pending(self) -> None:
+        """Accept the connections that the kernel would reset when the socket is closed."""
+        before = -1
+        while before < len(self.active_channels):
+            before = len(self.active_channels)
+            self.handle_accept()
+
     def stop(self) -> None:
         """Start a graceful shutdown: stop accepting; close each connection after its response."""
         self.is_stopping = True
+        self._accept_pending()
         self.accepting = False
         self.del_channel()
+        # Once every process has closed the socket, the kernel refuses connections, and a proxy can
+        # try another machine.
+        self.socket.close()
         latest = monotonic() + SHUTDOWN_KEEP_ALIVE_SECONDS
         for channel in self.active_channels.values():
             if channel.is_idle and not channel.has_partial_request:

@@ -1,6 +1,9 @@
 """Servers for the fault tests, and the report of measured times."""
 
+import socket
 from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,20 @@ def web(server: Server) -> Iterator[WebProcess]:
     """Web process for one test, with default settings."""
     with serving(DATABASE_URL=server.address) as process:
         yield process
+
+
+@pytest.fixture
+def own_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connect each client from a different source address, so that no limit applies."""
+    connect = socket.socket.connect
+    numbers = count(1)
+
+    def connect_from_own_address(self: socket.socket, address: tuple[str, int]) -> None:
+        if address[0] == "127.0.0.1":
+            self.bind((str(IPv4Address("127.1.0.0") + next(numbers)), 0))
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_from_own_address)
 
 
 @pytest.fixture

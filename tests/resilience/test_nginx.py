@@ -6,8 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
-from ipaddress import IPv4Address
-from itertools import count
 
 import pytest
 import requests
@@ -48,7 +46,7 @@ def web(server: Server) -> Iterator[WebProcess]:
 
 @pytest.fixture
 def proxy(web: WebProcess) -> Iterator[Nginx]:
-    with nginx(web.port) as process:
+    with nginx(f"127.0.0.1:{web.port}") as process:
         yield process
 
 
@@ -59,19 +57,6 @@ def long_list(server: Server) -> None:
         insert_todos(LONG, IDENTICAL),
         "todos",
     )
-
-
-@pytest.fixture
-def own_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connect each client from a different source address, so that no limit applies."""
-    connect = socket.socket.connect
-    numbers = count(1)
-
-    def connect_from_own_address(self: socket.socket, address: tuple[str, int]) -> None:
-        self.bind((str(IPv4Address("127.1.0.0") + next(numbers)), 0))
-        connect(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", connect_from_own_address)
 
 
 @pytest.mark.parametrize("character", ["\u0001", "漢"])

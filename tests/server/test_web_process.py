@@ -238,6 +238,63 @@ def test_sigterm_lets_a_request_in_progress_finish(
     assert web.process.wait(timeout=30) == 0
 
 
+def test_sigterm_refuses_new_connections_while_a_request_is_in_progress(
+    web: WebProcess, database: str, sql: Sql
+) -> None:
+    path = f"/api/todos/{web.create_todo()}"
+    with ThreadPoolExecutor() as clients:
+        with psycopg2.connect(database) as other:
+            other.cursor().execute("SELECT * FROM todos FOR UPDATE")
+            in_progress = clients.submit(web.request, "PATCH", path, json={"completed": True})
+            wait_until(lambda: sql("SELECT 1 FROM pg_locks WHERE NOT granted"))
+            web.process.send_signal(signal.SIGTERM)
+            # Accepted by the kernel, a connection would be reset at the end: too late for a proxy
+            # to send its request to another machine.
+            wait_until(lambda: not accepts_connections(web), seconds=2)
+            assert not in_progress.done()
+        other.close()
+
+        assert in_progress.result().json()["completed"] is True
+
+
+def accepts_connections(web: WebProcess) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", web.port), timeout=5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def test_connections_that_are_pending_at_sigterm_are_served(web: WebProcess) -> None:
+    workers = web.workers()
+    for worker in workers:
+        worker.suspend()
+    with ThreadPoolExecutor(max_workers=8) as clients:
+        pending = [clients.submit(web.request, "GET", "/health/live") for _ in range(8)]
+        wait_until(lambda: established(web) == 8)
+        web.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: all(has_pending_sigterm(worker) for worker in workers))
+        for worker in workers:
+            worker.resume()
+
+        assert [each.result().status_code for each in pending] == [200] * 8
+    assert web.process.wait(timeout=30) == 0
+
+
+def established(web: WebProcess) -> int:
+    """Return the number of connections to the port, whether or not a process has accepted them."""
+    return sum(
+        connection.status == psutil.CONN_ESTABLISHED and web.port in connection.laddr
+        for connection in psutil.net_connections("tcp")
+    )
+
+
+def has_pending_sigterm(worker: psutil.Process) -> bool:
+    status = Path(f"/proc/{worker.pid}/status").read_text()
+    pending = int(status.split("ShdPnd:")[1].split()[0], 16)
+    return bool(pending >> (signal.SIGTERM - 1) & 1)
+
+
 def test_a_worker_that_is_still_starting_handles_sigterm(database: str) -> None:
     command = "gunicorn --config tests/support/slow_fork.py wsgi:app"
     with started(command, DATABASE_URL=database, WEB_CONCURRENCY="1") as web:

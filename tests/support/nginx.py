@@ -1,10 +1,11 @@
 """nginx in front of the service, with the recommended configuration (docs/nginx.conf)."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.support.machine import find_program
 from tests.support.waiting import wait_until
 from tests.support.web import ROOT, free_port
 
+UPSTREAM = re.compile(r"^ *upstream todos \{.*?^ *\}\n", re.MULTILINE | re.DOTALL)
 TEMP_DIRECTORIES = ("client_body", "proxy", "fastcgi", "scgi", "uwsgi")
 
 
@@ -26,18 +28,18 @@ class Nginx:
         directory: the directory of the configuration, the error log and temporary files.
     """
 
-    def __init__(self, service_port: int, directory: Path) -> None:
+    def __init__(self, machines: Sequence[str], directory: Path) -> None:
         """Start nginx without waiting until it serves.
 
         Args:
-            service_port: the port of the service.
+            machines: the address and port of the service on each machine.
             directory: an empty directory that every user may enter.
         """
         command = find_program("nginx", "nginx-light")
         self.port = free_port()
         self.directory = directory
         configuration = directory / "nginx.conf"
-        configuration.write_text(configured(directory, self.port, service_port))
+        configuration.write_text(configured(directory, self.port, machines))
         self.process = subprocess.Popen(
             [command, "-c", configuration, "-e", directory / "error.log", "-g", "daemon off;"]
         )
@@ -66,12 +68,12 @@ class Nginx:
 
 
 @contextmanager
-def nginx(service_port: int) -> Iterator[Nginx]:
-    """Run nginx in front of the service."""
+def nginx(*machines: str) -> Iterator[Nginx]:
+    """Run nginx in front of the service, which has these addresses and ports."""
     # nginx's workers run as another user, which may not enter pytest's directories.
     directory = Path(tempfile.mkdtemp(prefix="todoapp-nginx-"))
     directory.chmod(0o755)
-    proxy = Nginx(service_port, directory)
+    proxy = Nginx(machines, directory)
     try:
         wait_until(proxy.serves)
         yield proxy
@@ -90,17 +92,29 @@ def size_if_below(directory: Path, descriptor: Path) -> int:
     return 0
 
 
-def configured(directory: Path, port: int, service_port: int) -> str:
-    """Return the recommended configuration with only the ports and paths changed."""
+def upstream(machines: Sequence[str]) -> str:
+    """Return the documented `upstream` for several machines, with their addresses."""
+    section = (ROOT / "docs" / "deployment.md").read_text().split("\n### Several machines\n")[1]
+    text = UPSTREAM.search(section)[0]
+    for documented, address in zip(re.findall(r"server ([^\s;]+)", text), machines, strict=True):
+        text = text.replace(documented, address)
+    return text
+
+
+def configured(directory: Path, port: int, machines: Sequence[str]) -> str:
+    """Return the recommended configuration with only the addresses and paths changed."""
     text = (ROOT / "docs" / "nginx.conf").read_text()
+    if len(machines) > 1:
+        text = UPSTREAM.sub(upstream(machines), text)
     temp_paths = "".join(f"    {name}_temp_path {directory}/{name};\n" for name in TEMP_DIRECTORIES)
     changes = {
         "listen 80 ": f"listen 127.0.0.1:{port} ",
-        "server 127.0.0.1:8000 ": f"server 127.0.0.1:{service_port} ",
         "/run/nginx.pid": f"{directory}/pid",
         "/var/log/nginx/": f"{directory}/",
         "http {\n": f"http {{\n{temp_paths}",
     }
+    if len(machines) == 1:
+        changes["server 127.0.0.1:8000 "] = f"server {machines[0]} "
     if os.geteuid() != 0:
         changes["user www-data;\n"] = ""
     for recommended, changed in changes.items():

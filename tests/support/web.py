@@ -53,7 +53,7 @@ class WebProcess:
         """Start the process without waiting until it serves, on `PORT` or else a free port."""
         self.port = int(environ.get("PORT") or free_port())
         # Append mode: the test and the process share the open file, and so its position.
-        self.log = tempfile.TemporaryFile("a+")  # noqa: SIM115  # closed in started()
+        self.log = tempfile.TemporaryFile("a+")  # noqa: SIM115  # closed in close()
         self.process = subprocess.Popen(
             shlex.split(command.format(port=self.port)),
             cwd=ROOT,
@@ -97,6 +97,12 @@ class WebProcess:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=30)
 
+    def close(self) -> None:
+        """Terminate the process if it is running, and close its log."""
+        if self.process.poll() is None:
+            self.terminate()
+        self.log.close()
+
 
 @contextmanager
 def started(command: str = PROCFILE["web"], **environ: str) -> Iterator[WebProcess]:
@@ -105,9 +111,7 @@ def started(command: str = PROCFILE["web"], **environ: str) -> Iterator[WebProce
     try:
         yield web
     finally:
-        if web.process.poll() is None:
-            web.terminate()
-        web.log.close()
+        web.close()
 
 
 @contextmanager
