@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 DIRECTORIES = (
     "/etc/postgresql",
     "/run/postgresql",
+    "/tmp/pgbackrest",  # noqa: S108  # its locks
     "/var/lib/pgbackrest",
     "/var/lib/postgresql",
     "/var/log/pgbackrest",
@@ -55,6 +56,7 @@ class Debian:
         wait_until(lambda: psutil.Process(self.holder.pid).children())
         self.run(
             f"mount --bind {self.configuration} /etc/pgbackrest.conf",
+            "mkdir --parents /tmp/pgbackrest",
             *(
                 f"mount -t tmpfs -o uid=postgres,gid=postgres,mode=755 tmpfs {directory}"
                 for directory in DIRECTORIES
