@@ -24,9 +24,10 @@ ECHO = "gunicorn tests.support.echo:app"
 
 
 def free_port() -> int:
-    """Return an unused TCP port."""
+    """Return a TCP port that is unused on every address."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        # Outgoing connections, closed ones too, occupy ports on one address.
+        probe.bind(("", 0))
         return probe.getsockname()[1]
 
 
