@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 DIRECTORIES = (
     "/etc/postgresql",
     "/run/postgresql",
+    "/tmp/pgbackrest",  # noqa: S108  # its locks
     "/var/lib/pgbackrest",
     "/var/lib/postgresql",
     "/var/log/pgbackrest",
@@ -55,6 +56,7 @@ class Debian:
         wait_until(lambda: psutil.Process(self.holder.pid).children())
         self.run(
             f"mount --bind {self.configuration} /etc/pgbackrest.conf",
+            "mkdir --parents /tmp/pgbackrest",
             *(
                 f"mount -t tmpfs -o uid=postgres,gid=postgres,mode=755 tmpfs {directory}"
                 for directory in DIRECTORIES
@@ -137,6 +139,11 @@ def todos(web: Machine) -> list[dict[str, Any]]:
     return listed
 
 
+def deletions(web: Machine) -> list[str]:
+    """Return the lines of the access log about deletions of all todos with a status."""
+    return re.findall(r"^.* DELETE /api/todos 200 .*\n", web.output(), re.MULTILINE)
+
+
 def beginning(line: str) -> datetime:
     """Return when the request of a line of the access log began, as the documentation says."""
     date, time, *_ = line.split()
@@ -155,7 +162,8 @@ def test_todos_that_were_deleted_by_mistake_return_and_no_later_change_is_lost(
     assert mistake.json() == {"deleted": len(completed)} != {"deleted": 0}
 
     moment, *steps = commands("Undo a mistake")[1:]
-    (line,) = re.findall(r"^.* DELETE /api/todos 200 .*$", web.output(), re.MULTILINE)
+    wait_until(lambda: deletions(web))
+    (line,) = deletions(web)
     with load(web.url("")) as later:
         debian.run(f"MOMENT='{beginning(line)}'", *steps)
     assert moment.startswith("MOMENT=")

@@ -1,16 +1,17 @@
-"""Three PostgreSQL nodes under Patroni, with the documented configuration (docs/patroni.yml)."""
+"""Three machines with PostgreSQL under Patroni, as docs/patroni.yml configures them."""
 
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psycopg2
 import requests
 
 from dev.postgres import AS_NOBODY, NOBODY, Postgres
-from tests.support.machine import find_program
+from tests.support.machine import find_program, run_as_root
+from tests.support.namespaces import NETWORK, Namespace, namespace
 from tests.support.waiting import wait_until
 from tests.support.web import ROOT, free_port, run
 
@@ -18,24 +19,22 @@ START_SECONDS = 90
 
 
 class Node(Postgres):
-    """A node of the cluster: Patroni and its PostgreSQL."""
+    """A machine of the cluster, in a network namespace: Patroni and its PostgreSQL."""
 
-    def __init__(self, directory: Path, etcd_port: int) -> None:
+    def __init__(self, directory: Path, place: Namespace, etcd_port: int) -> None:
         """Configure the node, which is named like its directory."""
         super().__init__(directory)
         self.name = directory.name
-        self.port = free_port()
-        self.api_port = free_port()
+        self.place = place
         self.config = directory / "patroni.yml"
         directory.mkdir()
         shutil.chown(directory, NOBODY, NOBODY)
         text = (ROOT / "docs" / "patroni.yml").read_text()
         for documented, actual in (
             ("name: db1", f"name: {self.name}"),
-            ("10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379", f"127.0.0.1:{etcd_port}"),
-            ("10.0.0.1:8008", f"127.0.0.1:{self.api_port}"),
-            ("10.0.0.1:5432", f"127.0.0.1:{self.port}"),
-            ("10.0.0.0/24", "127.0.0.1/32"),
+            ("10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379", f"{place.gateway}:{etcd_port}"),
+            ("10.0.0.1", place.address),
+            ("10.0.0.0/24", str(NETWORK)),
             ("/var/lib/postgresql/15/todos", str(self.data)),
             ("/run/postgresql", str(directory)),
         ):
@@ -45,13 +44,15 @@ class Node(Postgres):
 
     def url(self, database: str) -> str:
         """Return the superuser's URL, over TCP."""
-        return f"postgresql://postgres:superuser-password@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://postgres:superuser-password@{self.place.address}:5432/{database}"
 
     def start(self) -> None:
         """Start Patroni without waiting for PostgreSQL."""
         with (self.directory / "patroni.log").open("a") as log:
             self.process = subprocess.Popen(
-                [*AS_NOBODY, find_program("patroni", "patroni"), self.config],
+                self.place.command(
+                    *AS_NOBODY, find_program("patroni", "patroni"), str(self.config)
+                ),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
@@ -69,11 +70,33 @@ class Node(Postgres):
         self.process.wait()
         super().kill()
 
+    def cut_off(self) -> None:
+        """Drop packets from and to etcd and the other nodes, but not those of the service."""
+        allowed = f"-p tcp -m multiport --ports 5432,8008 -j ACCEPT -{{}} {self.place.gateway}"
+        for rule in (
+            "-A INPUT -i lo -j ACCEPT",
+            "-A OUTPUT -o lo -j ACCEPT",
+            f"-A INPUT {allowed.format('s')}",
+            f"-A OUTPUT {allowed.format('d')}",
+            "-P INPUT DROP",
+            "-P OUTPUT DROP",
+        ):
+            self._iptables(rule)
+
+    def reconnect(self) -> None:
+        """End `cut_off()`."""
+        for rule in ("-P INPUT ACCEPT", "-P OUTPUT ACCEPT", "-F"):
+            self._iptables(rule)
+
+    def _iptables(self, rule: str) -> None:
+        program = find_program("iptables", "iptables")
+        run_as_root(*self.place.command(program, "-w", *rule.split()))
+
     def role(self) -> str:
-        """Return "leader", "sync_standby", "replica", or "" if the node does not respond."""
+        """Return "leader", "synchronous", "replica", or "" if it is none, or does not respond."""
         for role in ("leader", "synchronous", "replica"):
             with suppress(requests.RequestException):
-                if requests.get(f"http://127.0.0.1:{self.api_port}/{role}", timeout=2).ok:
+                if requests.get(f"http://{self.place.address}:8008/{role}", timeout=2).ok:
                     return role
         return ""
 
@@ -81,28 +104,34 @@ class Node(Postgres):
 class Cluster:
     """etcd and three nodes."""
 
-    def __init__(self, directory: Path) -> None:
-        """Configure the cluster in a directory that every user may enter."""
+    def __init__(self, directory: Path, places: Iterable[Namespace]) -> None:
+        """Configure the cluster in an empty directory."""
         self.directory = directory
         self.etcd_port = free_port()
-        self.nodes = [Node(directory / f"db{number}", self.etcd_port) for number in (1, 2, 3)]
+        self.nodes = [
+            Node(directory / f"db{number}", place, self.etcd_port)
+            for number, place in enumerate(places, 1)
+        ]
 
     @property
     def url(self) -> str:
         """Value for DATABASE_URL."""
-        hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        hosts = ",".join(node.place.address for node in self.nodes)
         login = "postgres:superuser-password"
         return f"postgresql://{login}@{hosts}/todos?target_session_attrs=read-write"
 
     def start_etcd(self) -> None:
         """Start etcd."""
-        client = f"http://127.0.0.1:{self.etcd_port}"
+        advertised = ",".join(
+            f"http://{node.place.gateway}:{self.etcd_port}" for node in self.nodes
+        )
         peer = f"http://127.0.0.1:{free_port()}"
         with (self.directory / "etcd.log").open("a") as log:
             self.etcd = subprocess.Popen(
                 [
                     *(find_program("etcd", "etcd-server"), f"--data-dir={self.directory}/etcd"),
-                    *(f"--listen-client-urls={client}", f"--advertise-client-urls={client}"),
+                    f"--listen-client-urls=http://0.0.0.0:{self.etcd_port}",
+                    f"--advertise-client-urls={advertised}",
                     *(f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}"),
                     f"--initial-cluster=default={peer}",
                 ],
@@ -151,19 +180,52 @@ class Cluster:
 
 
 @contextmanager
+def haproxy(cluster: Cluster) -> Iterator[str]:
+    """Run HAProxy with the documented configuration; yield a DATABASE_URL that knows one host."""
+    port = free_port()
+    text = (
+        (ROOT / "docs" / "haproxy.cfg").read_text().replace("127.0.0.1:5000", f"127.0.0.1:{port}")
+    )
+    for number, node in enumerate(cluster.nodes, 1):
+        text = text.replace(f"10.0.0.{number}:", f"{node.place.address}:")
+    config = cluster.directory / "haproxy.cfg"
+    config.write_text(text)
+    process = subprocess.Popen([find_program("haproxy", "haproxy"), "-q", "-f", config])
+    try:
+        yield f"postgresql://postgres:superuser-password@127.0.0.1:{port}/todos"
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+@contextmanager
+def connected(places: Iterable[Namespace]) -> Iterator[None]:
+    """Forward packets between network namespaces."""
+    setting = Path("/proc/sys/net/ipv4/ip_forward")
+    before = setting.read_text().strip()
+    run_as_root("sysctl", "--quiet", "net.ipv4.ip_forward=1")
+    try:
+        for place in places:
+            run_as_root(*place.command("ip", "route", "add", str(NETWORK), "via", place.gateway))
+        yield
+    finally:
+        run_as_root("sysctl", "--quiet", f"net.ipv4.ip_forward={before}")
+
+
+@contextmanager
 def running_cluster(directory: Path) -> Iterator[Cluster]:
     """Run a cluster with a migrated database `todos`."""
-    cluster = Cluster(directory)
-    cluster.start_etcd()
-    try:
+    with ExitStack() as stack:
+        places = [stack.enter_context(namespace(number)) for number in range(3)]
+        stack.enter_context(connected(places))
+        cluster = Cluster(directory, places)
+        cluster.start_etcd()
+        stack.callback(cluster.stop_etcd)
         for node in cluster.nodes:
             node.start()
+            stack.callback(node.stop)
         cluster.wait_until_healthy()
         cluster.leader.create_database("todos")
         migrated = run("release", DATABASE_URL=cluster.url)
         assert migrated.returncode == 0, migrated.stderr
         yield cluster
-    finally:
-        for node in cluster.nodes:
-            node.stop()
-        cluster.stop_etcd()

@@ -29,7 +29,7 @@ def free_port() -> int:
     while True:
         port = randrange(10_000, 32_768)  # noqa: S311
         with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+            probe.bind(("", port))
             return port
 
 
