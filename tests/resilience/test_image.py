@@ -1,7 +1,8 @@
 """The container image, and compose.yaml (needs root, and buildah, debootstrap, docker-compose).
 
 The tests have no container engine and no registry: buildah builds the image on a base of the
-machine's own Debian, and runs it without isolation.
+machine's own Debian, and runs it without isolation, so not as process 1. docker-compose validates
+compose.yaml.
 """
 
 import json
@@ -10,10 +11,13 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from time import monotonic
 
 import psutil
+import psycopg2
 import pytest
 import requests
 
@@ -140,8 +144,14 @@ def test_image_runs_the_commands_of_the_procfile_and_stops_in_time(
         master, *workers = [each for each in found if each.name() == "gunicorn"]
         assert len(workers) == 2
         assert {each.uids().real for each in (master, *workers)} == {10001}
-        begun = monotonic()
-        master.terminate()
+        with ThreadPoolExecutor() as clients, closing(psycopg2.connect(empty)) as other:
+            other.cursor().execute("LOCK TABLE todos")
+            in_progress = clients.submit(requests.get, f"{url}/api/todos/1", timeout=10)
+            wait_until(lambda: server.execute("SELECT 1 FROM pg_locks WHERE NOT granted"))
+            begun = monotonic()
+            master.terminate()
+            other.rollback()
+            assert in_progress.result().status_code == 200
         assert web.wait(timeout=STOP_SECONDS) == 0
     measured("the web process of the image stops", monotonic() - begun)
 

@@ -23,20 +23,22 @@ BUCKET = (
     "todoapp_request_duration_seconds_bucket"
     '{job="todos",route="/api/todos/{todo_id}",method="GET",le="%s"}'
 )
-POOL_SIZE = 'todoapp_pool_size{job="todos"}'
-IN_USE = 'todoapp_pool_connections_in_use{job="todos"}'
+POOL_SIZE = 'todoapp_pool_size{job="todos",instance="%s"}'
+IN_USE = 'todoapp_pool_connections_in_use{job="todos",instance="%s"}'
 # The values of half an hour, one a minute: "first+difference x count", or "value x count".
 HEALTHY = {
     'up{job="todos"}': "1x30",
     REQUESTS % 200: "0+1000x30",
     REQUESTS % 503: "0+9x30",
-    HEALTH_CHECKS % 503: "0+60x30",
+    HEALTH_CHECKS % 200: "0+60x30",
     DATABASE_ERRORS: "7x30",
     BUCKET % "0.5": "0+1000x30",
     BUCKET % "1": "0+1009x30",
     BUCKET % "+Inf": "0+1009x30",
-    POOL_SIZE: "8x30",
-    IN_USE: "7x30",
+    POOL_SIZE % "web1": "8x30",
+    POOL_SIZE % "web2": "8x30",
+    IN_USE % "web1": "0x30",
+    IN_USE % "web2": "7x30",
 }
 
 
@@ -72,18 +74,26 @@ def firing(series: Mapping[str, str], *names: str) -> dict[str, Any]:
     return {"rule_files": [str(RULES)], "tests": tests}
 
 
-def test_no_alert_fires_for_a_healthy_service(promtool: Callable[..., None]) -> None:
-    promtool("test", "rules", document=firing(HEALTHY))
+@pytest.mark.parametrize(
+    "series", [{}, {REQUESTS % 200: "0+10x30", REQUESTS % 503: "0x10 1x20"}], ids=["busy", "idle"]
+)
+def test_no_alert_fires_for_a_healthy_service(
+    series: dict[str, str], promtool: Callable[..., None]
+) -> None:
+    promtool("test", "rules", document=firing(HEALTHY | series))
 
 
 @pytest.mark.parametrize(
     ("name", "series"),
     [
         ("TodosDown", {'up{job="todos"}': "0x30"}),
+        # Not scraped.
+        ("TodosDown", {'up{job="todos"}': "_x30"}),
+        ("TodosUnavailable", {HEALTH_CHECKS % 503: "0+6x30"}),
         ("TodosErrors", {REQUESTS % 503: "0+11x30"}),
         ("TodosDatabaseErrors", {DATABASE_ERRORS: "0+1x30"}),
         ("TodosSlow", {BUCKET % "0.5": "0+980x30"}),
-        ("TodosConnectionsUsedUp", {IN_USE: "8x30"}),
+        ("TodosConnectionsUsedUp", {IN_USE % "web2": "8x30"}),
     ],
 )
 def test_alert_fires(name: str, series: dict[str, str], promtool: Callable[..., None]) -> None:

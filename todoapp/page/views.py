@@ -22,7 +22,7 @@ REVALIDATE = "no-cache"
 
 
 class CompressedFiles(dict[str, bytes]):
-    """What has been compressed, for Flask-Compress."""
+    """Cache of compressed responses, for Flask-Compress."""
 
     set = dict.__setitem__
 
