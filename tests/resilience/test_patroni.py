@@ -47,6 +47,7 @@ def assert_switchover_succeeds(cluster: Cluster, web: WebProcess) -> float:
     assert cluster.leader is candidate
     log.assert_durable(candidate)
     failed = [outcome for outcome in log.outcomes if outcome.failed]
+    assert failed
     return max(each.ended for each in failed) - min(each.started for each in failed)
 
 

@@ -456,12 +456,12 @@ def test_long_field_names_are_not_cached(web: WebProcess) -> None:
 
 def accepts(web: WebProcess) -> bool:
     """Return whether a worker still accepts connections."""
-    with client(web, LIVE) as connection:
-        connection.settimeout(0.5)
-        try:
+    try:
+        with client(web, LIVE) as connection:
+            connection.settimeout(0.5)
             return bool(connection.recv(9))
-        except (TimeoutError, ConnectionResetError):
-            return False
+    except (TimeoutError, ConnectionError):
+        return False
 
 
 def test_sigterm_closes_a_keep_alive_connection_after_its_response(database: str, sql: Sql) -> None:
