@@ -10,6 +10,8 @@ import pytest
 from tests.support.database_server import Server
 from tests.support.web import PATH, ROOT, WebProcess, run, serving
 
+pytestmark = pytest.mark.slow
+
 DOCS = ROOT / "docs"
 PASSWORD = "p@ss/word #1"
 ENCODED = "p%40ss%2Fword%20%231"

@@ -27,6 +27,8 @@ from tests.support.types import Measured
 from tests.support.waiting import wait_until
 from tests.support.web import PROCFILE, ROOT, free_port
 
+pytestmark = pytest.mark.slow
+
 MEGABYTES = 150
 STOP_SECONDS = 20
 BUILD_TOOLS = ("cc", "gcc", "make", "pip", "git")

@@ -11,6 +11,8 @@ from tests.support.types import Measured
 from tests.support.waiting import wait_until
 from tests.support.web import WebProcess, serving
 
+pytestmark = pytest.mark.slow
+
 TTL = 20
 """Seconds until Patroni replaces a leader that is lost."""
 

@@ -13,6 +13,8 @@ from tests.support.database_server import Server
 from tests.support.machine import find_program
 from tests.support.web import ROOT, serving
 
+pytestmark = pytest.mark.slow
+
 RULES = ROOT / "docs" / "prometheus-rules.yml"
 DASHBOARD = ROOT / "docs" / "grafana-dashboard.json"
 
