@@ -198,18 +198,11 @@ def haproxy(cluster: Cluster) -> Iterator[str]:
         process.wait(timeout=30)
 
 
-@contextmanager
-def connected(places: Iterable[Namespace]) -> Iterator[None]:
-    """Forward packets between network namespaces."""
-    setting = Path("/proc/sys/net/ipv4/ip_forward")
-    before = setting.read_text().strip()
-    run_as_root("sysctl", "--quiet", "net.ipv4.ip_forward=1")
-    try:
-        for place in places:
-            run_as_root(*place.command("ip", "route", "add", str(NETWORK), "via", place.gateway))
-        yield
-    finally:
-        run_as_root("sysctl", "--quiet", f"net.ipv4.ip_forward={before}")
+def connect(places: Iterable[Namespace]) -> None:
+    """Forward packets between network namespaces, for as long as these exist."""
+    for place in places:
+        run_as_root("sysctl", "--quiet", f"net.ipv4.conf.{place.name}.forwarding=1")
+        run_as_root(*place.command("ip", "route", "add", str(NETWORK), "via", place.gateway))
 
 
 @contextmanager
@@ -217,7 +210,7 @@ def running_cluster(directory: Path) -> Iterator[Cluster]:
     """Run a cluster with a migrated database `todos`."""
     with ExitStack() as stack:
         places = [stack.enter_context(namespace(number)) for number in range(3)]
-        stack.enter_context(connected(places))
+        connect(places)
         cluster = Cluster(directory, places)
         cluster.start_etcd()
         stack.callback(cluster.stop_etcd)
