@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.support.page import (
     Sql,
     add,
+    add_and_type,
     checkbox,
     descriptions,
     insert,
@@ -216,7 +217,7 @@ def test_undo_button_stays_in_place_when_another_notice_appears(
     undo = page.get_by_role("button", name="Undo")
     before = undo.bounding_box()
 
-    add(page, "Tea")
+    add_and_type(page, "Tea", "Coffee")
 
     expect(page.get_by_text("Couldn't save “Tea”: Internal server error")).to_be_visible()
     assert undo.bounding_box() == before

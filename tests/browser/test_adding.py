@@ -6,6 +6,7 @@ from playwright.sync_api import APIResponse, Locator, Page, Route, expect
 from tests.support.page import (
     Sql,
     add,
+    add_and_type,
     changes,
     descriptions,
     hold,
@@ -226,9 +227,6 @@ def test_a_thousand_lines_are_added_and_one_more_is_rejected(page: Page, sql: Sq
     wait_until(lambda: [text for text, _ in table(sql)] == lines[-2::-1], seconds=120)
 
 
-# What the same requests take without the page's own work.
-
-
 @pytest.mark.parametrize(
     "description",
     [
@@ -263,19 +261,41 @@ def test_hostile_description_is_shown_as_text_and_stored_unchanged(
         page.reload()
 
 
-def test_todo_rejected_by_the_server_is_removed_and_can_be_added_again(
+def test_rejected_todo_is_back_in_the_field_to_be_corrected(
     page: Page, sql: Sql, expected_messages: list[str]
 ) -> None:
     expected_messages.append(r"the server responded with a status of 400 .*/api/todos\)")
     page.goto("/")
     add(page, "Buy\0milk")
-    add(page, "Call Ann")
+    expect(field_error(page)).to_contain_text("must not contain NUL")
+    expect(field(page)).to_have_value("Buy\0milk")
+    expect(field(page)).to_be_focused()
+    expect(descriptions(page)).to_have_count(0)
+    expect(messages(page)).to_be_empty()
+    page.keyboard.press("Home")
+    for _ in "Buy\0":
+        page.keyboard.press("Delete")
+    expect(field_error(page)).to_be_empty()
+    page.keyboard.press("Enter")
+    wait_until(lambda: page.title() and table(sql) == [("milk", False)])
+    expect(field(page)).to_have_value("")
+
+
+def test_rejected_todo_is_in_a_message_if_the_field_is_in_use(
+    page: Page, sql: Sql, expected_messages: list[str]
+) -> None:
+    expected_messages.append(r"the server responded with a status of 400 .*/api/todos\)")
+    page.goto("/")
+    add_and_type(page, "Buy\0milk", "Call Ann")
     expect(messages(page)).to_contain_text("Couldn't save “Buy")
     expect(messages(page)).to_contain_text("must not contain NUL")
+    expect(field(page)).to_have_value("Call Ann")
+    field(page).press("Enter")
+    wait_until(lambda: page.title() and table(sql) == [("Call Ann", False)])
     expect(descriptions(page)).to_have_text(["Call Ann"])
     expect(page.locator("#remaining")).to_have_text("1 left")
     messages(page).get_by_role("button", name="Add it").click()
-    expect(messages(page)).to_contain_text("Couldn't save “Buy")
+    expect(field_error(page)).to_contain_text("must not contain NUL")
     assert table(sql) == [("Call Ann", False)]
 
 
@@ -355,10 +375,9 @@ def test_change_rejected_by_a_proxy_does_not_block_later_changes(
     )
     page.goto("/")
     add(page, "DROP TABLE todos")
+    expect(field_error(page)).to_have_text("The server responded with status 403")
+    expect(field(page)).to_have_value("DROP TABLE todos")
     add(page, "Milk")
-    expect(messages(page)).to_contain_text(
-        "Couldn't save “DROP TABLE todos”: The server responded with status 403"
-    )
     wait_until(lambda: table(sql) == [("Milk", False)])
 
 

@@ -1,11 +1,24 @@
-"""Messages about changes that the server has rejected: one per cause, with the todos' names."""
+"""Changes that the server has rejected.
+
+What was typed is back in its field. Of the others, there is one message per cause.
+"""
 
 import json
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.support.page import Sql, add, checkbox, descriptions, edit, insert, messages, table
+from tests.support.page import (
+    Sql,
+    add_and_type,
+    checkbox,
+    descriptions,
+    edit,
+    hold,
+    insert,
+    messages,
+    table,
+)
 from tests.support.waiting import wait_until
 
 REASON = "Not on a Sunday"
@@ -70,8 +83,10 @@ def test_many_rejected_todos_are_counted(page: Page, sql: Sql) -> None:
     reject(page, "POST")
     page.keyboard.insert_text("\n".join(f"Todo {number}" for number in range(15)))
     page.get_by_role("button", name="Add 15 todos").click()
-    expect(messages(page)).to_contain_text(f", and 5 more: {REASON}")
+    # The first one is back in the field.
+    expect(messages(page)).to_contain_text(f", and 4 more: {REASON}")
     page.unroute_all()
+    page.get_by_role("textbox", name="New todo").press("Enter")
     messages(page).get_by_role("button", name="Try again").click()
     wait_until(lambda: page.title() and len(table(sql)) == 15)
 
@@ -83,7 +98,7 @@ def test_each_cause_has_a_message_of_its_own(page: Page, sql: Sql) -> None:
     reject(page, "POST", reason=OTHER_REASON)
     checkbox(page, "Milk").click()
     checkbox(page, "Eggs").click()
-    add(page, "Tea")
+    add_and_type(page, "Tea", "Coffee")
     for message in (
         f"Couldn't save “Milk” and “Eggs”: {REASON}",
         f"Couldn't save “Tea”: {OTHER_REASON}",
@@ -132,11 +147,44 @@ def test_rejected_edit_and_rejected_todo_do_not_share_a_button(page: Page, sql: 
     page.goto("/")
     reject(page, "PATCH")
     reject(page, "POST")
+    responses = hold(page, "**/api/todos/*")
     edit(page, "Milk", "Oat milk").press("Enter")
+    wait_until(lambda: page.title() and responses)
+    add_and_type(page, "Tea", "Coffee")
+    responses.pop().fallback()
     expect(messages(page)).to_contain_text(f"Couldn't save “Oat milk”: {REASON}")
-    add(page, "Tea")
     page.unroute_all()
     messages(page).get_by_role("button", name="Add it").click()
     wait_until(lambda: page.title() and table(sql) == [("Milk", False), ("Tea", False)])
     messages(page).get_by_role("button", name="Try again").click()
     wait_until(lambda: page.title() and table(sql) == [("Oat milk", False), ("Tea", False)])
+
+
+def test_rejected_edit_is_open_again_to_be_corrected(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread")
+    page.goto("/")
+    reject(page, "PATCH")
+    field = edit(page, "Milk", "Oat milk")
+    field.press("Enter")
+    expect(page.get_by_role("listitem").get_by_role("alert")).to_have_text(REASON)
+    expect(field).to_have_value("Oat milk")
+    expect(field).to_be_focused()
+    expect(messages(page)).to_be_empty()
+    page.unroute_all()
+    page.keyboard.type(", unsweetened")
+    expect(page.get_by_role("listitem").get_by_role("alert")).to_be_empty()
+    page.keyboard.press("Enter")
+    expected = [("Oat milk, unsweetened", False), ("Bread", False)]
+    wait_until(lambda: page.title() and table(sql) == expected)
+
+
+def test_rejected_edit_can_be_given_up(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    reject(page, "PATCH")
+    field = edit(page, "Milk", "Oat milk")
+    field.press("Enter")
+    expect(page.get_by_role("listitem").get_by_role("alert")).to_have_text(REASON)
+    field.press("Escape")
+    expect(descriptions(page)).to_have_text(["Milk"])
+    expect(field).to_have_count(0)

@@ -52,6 +52,20 @@ def add(page: Page, description: str) -> None:
     field.press("Enter")
 
 
+def add_and_type(page: Page, description: str, text: str) -> None:
+    """Add a todo, and type the next one before the server can have responded."""
+    page.get_by_role("textbox", name="New todo").fill(description)
+    page.evaluate(
+        """text => {
+            const field = document.getElementById("description");
+            field.form.requestSubmit();
+            field.value = text;
+            field.dispatchEvent(new Event("input"));
+        }""",
+        text,
+    )
+
+
 def edit(page: Page, description: str, text: str) -> Locator:
     """Open the editor of a todo and replace the text; return the field."""
     item(page, description).get_by_text(description).dblclick()

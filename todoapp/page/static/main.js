@@ -43,6 +43,14 @@ function restoreDraft({ key, id, version, text }) {
 	notices.showNotice(`Unsaved edit: ${text}`, { label: "Save", action: save });
 }
 
+function restoreText({ key, id, version, fields: { description: text } }, reason) {
+	if (!id) return compose.restore(text, reason);
+	// The row still has the rejected text.
+	renderIfScheduled();
+	const item = list.itemOf(key);
+	return item && row.editRejected(item, { text, version }, reason);
+}
+
 main.onchange = ({ target }) => {
 	if (!target.matches("input")) return;
 	const item = target.closest("li");
@@ -82,7 +90,7 @@ toolbar.start();
 compose.start();
 keyboard.start();
 onOutage((...outage) => notices.showOutage(...outage, outbox.isPersisted()));
-actions.onUndone(list.focusRow);
+actions.start({ focusRow: list.focusRow, restoreText });
 outbox.start(actions.onChangeSettled);
 sync.start({
 	idsInView: () => list.itemsInView().map(({ row }) => row.id),

@@ -2,6 +2,7 @@
 
 const API = document.documentElement.dataset.api;
 const TIMEOUT_MS = 40_000;
+const SIGNED_OUT_DELAY_MS = 10_000;
 
 class ApiError extends Error {
 	constructor(message, status) {
@@ -82,8 +83,8 @@ function isTemporary(kind, status, data, ok) {
 	if ([401, 408, 429].includes(status)) return true;
 	// A response that is not JSON comes from a proxy.
 	if (!data && (ok || status === 404)) return true;
-	// The page cannot do without the list, so it retries whatever a changed query would not help. A
-	// change that causes an unexpected error (500) would cause it again and block the outbox.
+	// Without a list there is no page: retry whatever a changed query would not help. A change that
+	// causes an unexpected error (500) would cause it again, and hold up the others.
 	return kind === "read" ? status > 400 && status !== 404 : status > 500;
 }
 
@@ -107,4 +108,17 @@ function notifyListener() {
 	const errors = [...outages.values()];
 	const isSignedOut = errors.some(({ status }) => status === 401);
 	outageListener(errors[0]?.message ?? "", isSignedOut);
+}
+
+export const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Wait before a retry after an error. */
+export function retryDelay({ status }) {
+	// With jitter: clients must not retry all at once after an outage.
+	if (status !== 401) return delay(1000 + 2000 * Math.random());
+	// The user may have signed in in another tab.
+	const shown = new Promise((resolve) => {
+		addEventListener("visibilitychange", resolve, { once: true });
+	});
+	return Promise.race([shown, delay(SIGNED_OUT_DELAY_MS)]);
 }

@@ -10,8 +10,15 @@ import {
 	upsertTodo,
 } from "../model/state.js";
 import { local, persist, restore, session } from "../model/storage.js";
-import { read, reportRecovery, RequestError, send, timeOf, UnavailableError } from "./api.js";
-import { retryDelay } from "./delay.js";
+import {
+	read,
+	reportRecovery,
+	RequestError,
+	retryDelay,
+	send,
+	timeOf,
+	UnavailableError,
+} from "./api.js";
 import { ifNotOwned, own } from "./ownership.js";
 
 // After three responses with an error, or six requests without a response.
@@ -107,8 +114,7 @@ export function sendHeld() {
 	for (const change of state.changes) if (change.held) perform(change).catch(() => {});
 }
 
-// What has been confirmed is shown already. If it is not saved, it is sent again after a crash, which
-// has no effect.
+// What has been confirmed is shown already. After a crash it may be sent again, without effect.
 function saveSoon() {
 	markStale();
 	saveTimer ??= setTimeout(save, SAVE_DELAY_MS);

@@ -1,7 +1,7 @@
 // Which open page owns a name, by the Web Locks API. There is none on plain HTTP: there, the owner
 // replies to questions on a broadcast channel of that name.
 
-import { delay } from "./delay.js";
+import { delay } from "./api.js";
 
 const { locks } = navigator;
 const REPLY_TIMEOUT_MS = 1000;

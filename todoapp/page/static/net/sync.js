@@ -1,8 +1,7 @@
 // Loads the list page by page, and polls the server for changes of other clients.
 
 import { markSeen, scheduleRender, state, upsertTodo } from "../model/state.js";
-import { read, RequestError, timeOf, UnavailableError } from "./api.js";
-import { delay, retryDelay } from "./delay.js";
+import { delay, read, RequestError, retryDelay, timeOf, UnavailableError } from "./api.js";
 import { forgetLastPage, keepLastPage, lastPage } from "./last_page.js";
 
 const POLL_INTERVAL_MS = 3500;
@@ -25,9 +24,9 @@ let confirmedAtLastRefresh = 0;
 /**
  * Load the list that the URL describes, and poll for changes.
  *
- * The callbacks: `idsInView()` returns the IDs of the todos to refresh. `onQueried(count, hasMore)`
- * is called after a change of the query, `onChangedElsewhere()` for changes of other clients, and
- * `onRejected(message)` if the server rejects the query.
+ * The callbacks: `idsInView()` returns the IDs of the todos to refresh; `onQueried(count, hasMore)`
+ * follows a change of the query, `onChangedElsewhere()` changes of other clients, and
+ * `onRejected(message)` a query that the server rejects.
  */
 export async function start(viewCallbacks) {
 	callbacks = viewCallbacks;

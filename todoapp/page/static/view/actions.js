@@ -8,16 +8,19 @@ import { announce, showFailure, showNotice } from "./notices.js";
 
 const MAX_QUOTE_LENGTH = 40;
 
-let focusRow;
+let callbacks;
 let undoNotice;
 
-/** Call `focus(key)` for a row that an Undo has brought back. */
-export function onUndone(focus) {
-	focusRow = focus;
+/**
+ * The callbacks: `focusRow(key)` focuses what Undo has brought back. `restoreText(change, reason)`
+ * puts a rejected text back into its field unless that is in use, and returns whether it did.
+ */
+export function start(viewCallbacks) {
+	callbacks = viewCallbacks;
 }
 
 export function add(descriptions) {
-	// The first line of a pasted list comes out on top: create it last if the newest todo is on top.
+	// The first line comes out on top: create it last if the newest todo is on top.
 	const inOrder = state.query.order === "asc" ? descriptions : descriptions.toReversed();
 	const changes = inOrder.map((description) => {
 		const fields = { description, completed: false };
@@ -66,11 +69,9 @@ export function clearCompleted() {
 	changeAll("Cleared completed todos", unsent.map(deletionOf), { kind: "clear" });
 }
 
-// A bulk change must not affect what other clients change while it can be undone, or while the server
-// is unavailable: it ends with what this page knew when the user asked for it, the last look at the
-// list or a later change that has been returned. (By the server's clock, which the browser's may
-// differ from. `Date` is rounded down: in doubt, a todo is left alone.) What this page has changed
-// but not sent would get a later time, so it gets a change of its own.
+// A bulk change spares what other clients have changed since this page last looked at the list, or
+// had a change confirmed, by the server's clock. (`Date` is rounded down: in doubt, a todo is left
+// alone.) What this page has not sent yet would get a later time, so it gets a change of its own.
 function changeAll(message, changes, bulkChange) {
 	const times = [...state.todos.values()].map(({ updated_at }) => updated_at);
 	const before = times.reduce((latest, time) => time > latest ? time : latest, state.seenAt);
@@ -98,7 +99,7 @@ export function undo() {
 	}
 	announce("Undone");
 	renderIfScheduled();
-	focusRow(key);
+	callbacks.focusRow(key);
 }
 
 /** Handle a confirmed or rejected change: report an error, and offer to save the text again. */
@@ -106,8 +107,8 @@ export function onChangeSettled(change, error) {
 	const { key, kind } = change;
 	const held = heldChanges();
 	if (!held.length && !state.inverse) undoNotice?.remove();
-	// Only the server knows the position of a new todo, and which todos a bulk change has affected.
-	// Ask once all changes have been sent.
+	// Only the server knows the place of a new todo, and what a bulk change has affected: ask once all
+	// changes have been sent.
 	if ((!key || kind === "create") && held.length === state.changes.length) refresh();
 	if (error) reportError(change, error);
 }
@@ -126,6 +127,7 @@ function reportError(change, { changes, current, message, status }) {
 	let label = "Try again";
 	let closeLabel;
 	if (!changes && typed) {
+		if (!current && !isDeleted && callbacks.restoreText(change, message)) return;
 		const isMissing = isDeleted || !id;
 		action = () => isMissing ? add([typed]) : rename({ key, id, version }, typed);
 		if (current) [label, closeLabel] = ["Use mine", "Keep theirs"];

@@ -1,11 +1,11 @@
 // The field for new todos.
 
-import { counterText, validationError } from "../model/description.js";
+import { validationError } from "../model/description.js";
 import { renderIfScheduled } from "../model/state.js";
 import { persist, session } from "../model/storage.js";
 import { add } from "./actions.js";
 import { byId } from "./dom.js";
-import { fitHeight, isSubmitKey, showFieldError } from "./fields.js";
+import { isSubmitKey, showFieldError, updateField } from "./fields.js";
 
 const MAX_LINES = 1000;
 // As long as systems wait for the second click of a double click.
@@ -38,14 +38,21 @@ export function start() {
 	};
 }
 
+/** Put a rejected text back unless the field is in use; return whether it is there. */
+export function restore(text, reason) {
+	if (field.value) return false;
+	field.value = text;
+	update();
+	showFieldError(field, reason);
+	return true;
+}
+
 const lines = () => field.value.split(/[\r\n]+/).map((line) => line.trim()).filter(Boolean);
 
 function update() {
 	const { length } = lines();
 	persist(session, "add", field.value);
-	form.querySelector(".count").textContent = counterText(field.value.trim());
-	showFieldError(field, "");
-	fitHeight(field);
+	updateField(field);
 	addLines.hidden = length < 2;
 	form.classList.toggle("lines", length > 1);
 	addLines.firstElementChild.textContent = `Add ${length} todos, one per line`;

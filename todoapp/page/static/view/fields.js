@@ -1,5 +1,7 @@
 // What the text fields for descriptions have in common.
 
+import { counterText } from "../model/description.js";
+
 /** Show an error at a field; "" removes it. */
 export function showFieldError(field, message) {
 	field.parentElement.querySelector(".error").textContent = message;
@@ -8,7 +10,7 @@ export function showFieldError(field, message) {
 }
 
 /**
- * Whether a key press belongs to an input method, which composes a character.
+ * Whether an input method handles a key press.
  *
  * Safari and Fcitx send the key that ends the composition after its end, with the key code 229:
  * https://www.w3.org/TR/uievents/#determine-keydown-keyup-keyCode
@@ -19,8 +21,11 @@ export const isComposing = (event) => event.isComposing || event.keyCode === 229
 export const isSubmitKey = (event) =>
 	event.key === "Enter" && !event.shiftKey && !isComposing(event);
 
-/** Let a field grow with its text, in browsers without `field-sizing` (Firefox, Safari 17). */
-export function fitHeight(field) {
+/** Show how much can still be typed, all that has been typed, and no error. */
+export function updateField(field) {
+	field.parentElement.querySelector(".count").textContent = counterText(field.value.trim());
+	showFieldError(field, "");
+	// Firefox and Safari 17 have no `field-sizing`.
 	if (CSS.supports("field-sizing", "content")) return;
 	field.style.height = "auto";
 	field.style.height = `${field.scrollHeight + field.offsetHeight - field.clientHeight}px`;

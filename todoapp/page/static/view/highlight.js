@@ -4,9 +4,9 @@
 const HAS_SPACES = /^[\p{sc=Latn}\p{sc=Cyrl}\p{sc=Grek}\p{N}]/u;
 
 /**
- * Mark the words of `search` in these items only, in browsers with CSS highlights.
+ * Mark the words of `search` in these items, in browsers with CSS highlights.
  *
- * Thousands of ranges would slow down every change of the document.
+ * Thousands of ranges would slow down all changes of the page.
  */
 export function highlight(items, search = "") {
 	if (!CSS.highlights) return;

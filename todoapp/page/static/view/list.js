@@ -108,7 +108,7 @@ function updatedItem(row) {
 /**
  * Return a function that scrolls the open editor, or else what is being read, back into place.
  *
- * Browsers have scroll anchoring, but not all of them, and not at the top of the page.
+ * Not all browsers have scroll anchoring, and none has it at the top of the page.
  */
 function anchorScroll() {
 	const isRead = scrollY || main.matches(":hover");

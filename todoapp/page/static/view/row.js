@@ -1,11 +1,11 @@
 // A todo in the list, and its editor.
 
-import { counterText, validationError } from "../model/description.js";
+import { validationError } from "../model/description.js";
 import { scheduleRender, state } from "../model/state.js";
 import { persist, restore, session } from "../model/storage.js";
 import { rename } from "./actions.js";
 import { byId } from "./dom.js";
-import { fitHeight, isComposing, isSubmitKey, showFieldError } from "./fields.js";
+import { isComposing, isSubmitKey, showFieldError, updateField } from "./fields.js";
 
 const LINK = /(https?:\/\/[^\s<>"“”]*[^\s<>"“”.,:;!?)\]}'])/;
 
@@ -61,16 +61,14 @@ export function edit(item, { text, version } = item.row) {
 	const { key, id, description } = item.row;
 	item.append(byId("editor").content.cloneNode(true));
 	item.classList.add("editing");
-	const [field, count] = item.querySelectorAll("textarea, .count");
+	const field = item.querySelector("textarea");
 	field.value = description;
-	// As the field has it, which normalises line breaks: otherwise each edit would change them.
+	// The field normalises line breaks: that is not an edit.
 	state.editing = { key, id, version, original: field.value };
 	field.value = text ?? field.value;
 	const onInput = () => {
 		persist(session, "edit", JSON.stringify({ ...state.editing, text: field.value }));
-		count.textContent = counterText(field.value);
-		showFieldError(field, "");
-		fitHeight(field);
+		updateField(field);
 	};
 	onInput();
 	field.oninput = onInput;
@@ -86,6 +84,14 @@ export function edit(item, { text, version } = item.row) {
 	field.onblur = () => setTimeout(saveUnlessFocused);
 	field.focus();
 	field.setSelectionRange(field.value.length, field.value.length);
+}
+
+/** Edit a text that was rejected, unless another field is in use; return whether it is edited. */
+export function editRejected(item, draft, reason) {
+	if (state.editing || document.activeElement.matches("textarea, [type=search]")) return false;
+	edit(item, draft);
+	showFieldError(item.querySelector("textarea"), reason);
+	return true;
 }
 
 function save(item) {
