@@ -13,15 +13,15 @@ from types import FrameType
 from typing import Any
 
 from benchmarks import chart, machine, report
-from benchmarks.datasets import ROOT, Database, make, postgres
+from benchmarks.curve import measure_curve
+from benchmarks.datasets import ROOT, Database, log_progress, make, postgres
 from benchmarks.measure import Run, measure, warm_up
-from benchmarks.million import log_progress, measure_million
 from benchmarks.scenarios import SCENARIOS, Scenario, check_equivalent
 from benchmarks.servers import Server, other_checkout, servers
 from benchmarks.targets import all_running
 
 CONNECTIONS = (16, 100)
-MILLION = "million"
+CURVE = "curve"
 
 
 def main() -> None:
@@ -35,9 +35,8 @@ def main() -> None:
     if options.before:
         chosen.append(other_checkout(options.before))
     scenarios = [scenario for scenario in SCENARIOS if scenario.name in options.scenarios]
-    with_million = MILLION in options.scenarios and chosen[0].name == "todoapp"
     with postgres() as database:
-        prepare(database, chosen, scenarios, with_million)
+        prepare(database, chosen, scenarios)
         results: dict[str, Any] = {
             "date": datetime.now(UTC).date().isoformat(),
             "rounds": options.rounds,
@@ -50,14 +49,12 @@ def main() -> None:
                     chosen, scenarios, database, rounds=options.rounds, seconds=options.seconds
                 )
             ],
-            "million": None,
+            "curve": [],
         }
         if options.everything:
             save(results)
-        if with_million:
-            results["million"] = measure_million(
-                chosen[0], database, options.rounds, options.seconds
-            )
+        if CURVE in options.scenarios:
+            results["curve"] = measure_curve(database)
     if options.everything:
         save(results)
         report.write()
@@ -74,7 +71,7 @@ def save(results: dict[str, Any]) -> None:
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse the options; `everything` is true if they leave out no server and no scenario."""
     names = [server.name for server in servers()]
-    parts = [scenario.name for scenario in SCENARIOS] + [MILLION]
+    parts = [scenario.name for scenario in SCENARIOS] + [CURVE]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     parser.add_argument(
@@ -100,23 +97,17 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def prepare(
-    database: Database, chosen: Sequence[Server], scenarios: Sequence[Scenario], with_million: bool
-) -> None:
-    """Create every database that the benchmark needs."""
+def prepare(database: Database, chosen: Sequence[Server], scenarios: Sequence[Scenario]) -> None:
+    """Create the databases of the scenarios."""
     datasets = dict.fromkeys(scenario.dataset for scenario in scenarios)
     # The lower bound uses the schema of this service.
     schemas = {
         server.schema: server.directory if server.name == "before" else ROOT for server in chosen
     }
-    wanted = [(schema, dataset) for dataset in datasets for schema in schemas]
-    if with_million:
-        wanted += [
-            ("todoapp", dataset) for dataset in ("single_hundred", "million", "single_million")
-        ]
-    for schema, dataset in dict.fromkeys(wanted):
-        log_progress(f"creating database {schema}_{dataset} …")
-        make(database, schema, dataset, schemas.get(schema, ROOT))
+    for dataset in datasets:
+        for schema, migrations in schemas.items():
+            log_progress(f"creating database {schema}_{dataset} …")
+            make(database, schema, dataset, migrations)
     database.execute("CHECKPOINT")
 
 

@@ -1,4 +1,4 @@
-"""Chart of results.json; `python -m benchmarks.chart` redraws it."""
+"""Charts of results.json; `python -m benchmarks.chart` redraws them."""
 
 import json
 from typing import Any
@@ -11,6 +11,7 @@ from benchmarks.datasets import ROOT
 from benchmarks.report import OURS, RESULTS, TITLES, duration, figures, select
 
 CHART = ROOT / "docs" / "benchmark.png"
+CURVE = ROOT / "docs" / "curve.png"
 CONNECTIONS = 16
 COLUMNS = 2
 HIGHLIGHT = "#c8460a"
@@ -19,9 +20,15 @@ COLOURS = ("#4878a8", "#7b6aa8", "#5a9a8a", "#a8884a", "#8a8f98")
 
 
 def draw() -> None:
-    """Draw docs/benchmark.png from results.json."""
+    """Draw both charts from results.json."""
     mpl.use("agg")
     results = json.loads(RESULTS.read_text())
+    draw_servers(results)
+    draw_curve(results["curve"])
+
+
+def draw_servers(results: dict[str, Any]) -> None:
+    """Draw docs/benchmark.png: the servers side by side."""
     names = [server["name"] for server in results["servers"]]
     lines = -(-len(TITLES) // COLUMNS)
     figure, panels = pyplot.subplots(lines, COLUMNS, figsize=(10, 2.1 * lines + 0.8), dpi=100)
@@ -33,7 +40,6 @@ def draw() -> None:
         fontsize=12,
     )
     figure.tight_layout()
-    CHART.parent.mkdir(exist_ok=True)
     figure.savefig(CHART)
     pyplot.close(figure)
 
@@ -62,6 +68,26 @@ def draw_panel(axes: Axes, scenario: str, names: list[str], runs: list[dict[str,
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     for label, name in zip(axes.get_yticklabels(), names, strict=True):
         label.set_fontweight("bold" if name == OURS else "normal")
+
+
+def draw_curve(datasets: list[dict[str, Any]]) -> None:
+    """Draw docs/curve.png: CPU time per request by the number of todos, both logarithmic."""
+    figure, axes = pyplot.subplots(figsize=(10, 6), dpi=100)
+    numbers = [dataset["todos"] for dataset in datasets]
+    for name in datasets[-1]["costs"]:
+        costs = [dataset["costs"][name] for dataset in datasets]
+        seconds = [cost["server_cpu"] + cost["postgres_cpu"] for cost in costs]
+        (line,) = axes.loglog(numbers, seconds, marker="o")
+        label = f"  {name}, {duration(seconds[-1])}"
+        axes.annotate(label, (numbers[-1], seconds[-1]), va="center", color=line.get_color())
+    axes.set_title("CPU time per request by the number of todos (the service and PostgreSQL)")
+    axes.set_xticks(numbers, [f"{number:,}" for number in numbers])
+    axes.set_ylabel("seconds")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(CURVE)
+    pyplot.close(figure)
 
 
 if __name__ == "__main__":

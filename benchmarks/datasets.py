@@ -22,8 +22,10 @@ SIZES = {
     "changes": 100,
     "ten_thousand": 10_000,
     "million": 1_000_000,
-    "single_hundred": 100,
-    "single_million": 1_000_000,
+    "curve_hundred": 100,
+    "curve_ten_thousand": 10_000,
+    "curve_million": 1_000_000,
+    "curve_ten_million": 10_000_000,
 }
 
 SETTINGS = {
@@ -111,9 +113,6 @@ def make(database: Database, schema: str, dataset: str, migrations: Path) -> Non
     `plain` is the bare table.
     """
     name = f"{schema}_{dataset}"
-    if dataset == "single_million":
-        database.create_database(name, template=f"{schema}_million")
-        return
     url = database.create_database(name)
     if schema == "plain":
         database.execute(PLAIN_TABLE, name)
@@ -129,3 +128,8 @@ def make(database: Database, schema: str, dataset: str, migrations: Path) -> Non
         "SELECT setval(pg_get_serial_sequence('todos', 'id'), max(id)) FROM todos", name
     )
     database.execute("VACUUM (ANALYZE) todos", name)
+
+
+def log_progress(line: str) -> None:
+    """Print a line to stderr."""
+    print(line, file=sys.stderr, flush=True)

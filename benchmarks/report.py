@@ -22,6 +22,8 @@ GROUPS = {
 }
 TITLES = {scenario.name: scenario.title for scenario in SCENARIOS}
 MEBIBYTE = 2**20
+LONG = ("full list", "complete all", "export")
+"""The operations of the curve that take so long that their duration matters."""
 
 HEAD = """\
 # Results
@@ -59,23 +61,28 @@ the lower bound.
 
 """
 
-MILLION = """
-## This service with a million todos
+CURVE = """
+## From a hundred to ten million todos
 
-Requests for one todo, in a table of a hundred and of a million, at 16 connections:
+Requests to this service, one after the other on one connection. Each cell has the CPU time per
+request (the service + PostgreSQL), and in the last {once} rows also the time that a request takes.
+`complete all` changes two thirds of the todos in one statement; `export` is `flask todos export`,
+with the start of its process.
 
-{single}
-Pages and search. The time in the database is the execution + planning time by `EXPLAIN (ANALYZE,
-TIMING OFF)` of the statement that the service sent:
+![CPU time per request by the number of todos](../docs/curve.png)
 
-{statements}
-The whole list, `GET /api/todos`, compared with PostgreSQL itself: `COPY (SELECT row_to_json(…) FROM
-todos ORDER BY id) TO STDOUT` of the same five fields, read by psycopg2:
+{costs}
+PostgreSQL's part, by `EXPLAIN (ANALYZE, TIMING OFF)` of the statement that the service sent: the
+time for execution + planning in ms, and the plan with {largest} todos.
 
-{export}
-Memory of all processes of the service (proportional set size): {idle} before, at most {peak}
-while the list is streamed, {afterwards} afterwards.
-"""
+{plans}
+The table, its indexes, and the memory of all processes of the service (proportional set size):
+
+{sizes}
+The full list compared with PostgreSQL itself, `COPY (SELECT row_to_json(…) FROM todos ORDER BY id)
+TO STDOUT` of the same five fields, read by psycopg2:
+
+{full_list}"""
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,7 @@ class Figures:
 
 
 Runs = Sequence[dict[str, Any]]
+Curve = Sequence[dict[str, Any]]
 
 
 def write() -> None:
@@ -155,8 +163,8 @@ def render(results: dict[str, Any]) -> str:
         if rows:
             page += f"\n## {group}\n\n" + table(["", *names], rows)
     page += ratios(runs, names)
-    if results["million"]:
-        page += million(results["million"], runs)
+    if results["curve"]:
+        page += curve(results["curve"])
     return page
 
 
@@ -206,70 +214,63 @@ def ratio(ours: Figures | None, other: Figures | None, name: str) -> str:
     return f"{found:.2f}" + (" (errors)" if ours.errors or other.errors else "")
 
 
-def million(found: dict[str, Any], runs: Runs) -> str:
-    """Return the section about this service with a million todos."""
-    export = found["export"]
-    idle, peak, afterwards = (
-        f"{export[name] / MEBIBYTE:.1f} MiB"
-        for name in ("idle_memory", "peak_memory", "memory_afterwards")
+def curve(datasets: Curve) -> str:
+    """Return the section about the number of todos."""
+    heads = ["", *(f"{dataset['todos']:,}" for dataset in datasets)]
+    largest = datasets[-1]
+    return CURVE.format(
+        once=len(LONG),
+        largest=heads[-1],
+        costs=table(heads, (cost_row(datasets, name) for name in largest["costs"])),
+        plans=table(
+            [*heads, "plan"],
+            (plan_row(datasets, name) for name, cost in largest["costs"].items() if "plan" in cost),
+        ),
+        sizes=table(heads, size_rows(datasets)),
+        full_list=table(heads, full_list_rows(datasets)),
     )
-    return MILLION.format(
-        single=single_table(found["single"]),
-        statements=statement_table(found["statements"], runs),
-        export=export_table(export, found["copy"]),
-        idle=idle,
-        peak=peak,
-        afterwards=afterwards,
-    )
 
 
-def single_table(runs: Runs) -> str:
-    rows = []
-    for name in dict.fromkeys(run["scenario"] for run in runs):
-        few = select(runs, scenario=name, dataset="single_hundred")
-        many = select(runs, scenario=name, dataset="single_million")
-        rows.append(
-            [TITLES[name], cell(few), cell(many), ratio(figures(many), figures(few), LOWER_BOUND)]
-        )
-    return table(["", "of 100", "of 1,000,000", "CPU time ratio"], rows)
+def cost_row(datasets: Curve, name: str) -> list[str]:
+    cells = [name]
+    for dataset in datasets:
+        cost = dataset["costs"][name]
+        server, postgres = cost["server_cpu"], cost["postgres_cpu"]
+        cell = f"**{duration(server + postgres)}** ({duration(server)} + {duration(postgres)})"
+        cells.append(cell + (f"<br>{duration(cost['seconds'])}" if name in LONG else ""))
+    return cells
 
 
-def statement_table(statements: dict[str, dict[str, Any]], runs: Runs) -> str:
-    rows = []
-    for name, found in statements.items():
-        load = figures(select(runs, scenario=name, server=OURS, connections=16))
-        rows.append(
-            [
-                TITLES[name],
-                duration(load.cpu) if load else "—",
-                f"{found['milliseconds']:.3f} ms + {found['planning']:.3f} ms",
-                found["plan"],
-            ]
-        )
-    return table(["", "CPU time per request", "in the database", "plan"], rows)
+def plan_row(datasets: Curve, name: str) -> list[str]:
+    costs = [dataset["costs"][name] for dataset in datasets]
+    times = [f"{cost['execution_ms']:.3g} + {cost['planning_ms']:.2g}" for cost in costs]
+    return [name, *times, costs[-1]["plan"]]
 
 
-def export_table(export: dict[str, float], copy: dict[str, float]) -> str:
-    def figures_of(found: dict[str, float]) -> list[str]:
-        seconds = found["seconds"]
-        return [
-            duration(seconds),
-            f"{found['bytes'] / MEBIBYTE / seconds:.1f} MiB/s",
-            f"{1_000_000 / seconds:,.0f}/s",
-            f"{found['bytes'] / MEBIBYTE:.1f} MiB",
-        ]
+def size_rows(datasets: Curve) -> Iterator[list[str]]:
+    yield ["table", *(mebibytes(dataset["table_bytes"]) for dataset in datasets)]
+    for index in datasets[-1]["index_bytes"]:
+        yield [f"`{index}`", *(mebibytes(each["index_bytes"][index]) for each in datasets)]
+    yield ["memory before the full list", *(mebibytes(each["idle_memory"]) for each in datasets)]
+    yield ["memory during it, at most", *(mebibytes(each["peak_memory"]) for each in datasets)]
 
-    rows = [
-        ["this service", *figures_of(export), duration(export["first_byte"])],
-        ["COPY", *figures_of(copy), ""],
-        ["relative to COPY", "", share(export, copy, "bytes"), share(export, copy), "", ""],
+
+def full_list_rows(datasets: Curve) -> Iterator[list[str]]:
+    lists = [dataset["costs"]["full list"] for dataset in datasets]
+    yield ["time", *(duration(each["seconds"]) for each in lists)]
+    yield ["time to first byte", *(duration(each["first_byte"]) for each in lists)]
+    yield ["time of COPY", *(duration(dataset["copy_seconds"]) for dataset in datasets)]
+    yield [
+        "speed relative to COPY",
+        *(
+            f"{dataset['copy_seconds'] / each['seconds']:.0%}"
+            for dataset, each in zip(datasets, lists, strict=True)
+        ),
     ]
-    return table(["", "time", "throughput", "todos", "size", "time to first byte"], rows)
 
 
-def share(export: dict[str, float], copy: dict[str, float], amount: str = "") -> str:
-    rate = [found.get(amount, 1) / found["seconds"] for found in (export, copy)]
-    return f"{rate[0] / rate[1]:.0%}"
+def mebibytes(size: int) -> str:
+    return f"{size / MEBIBYTE:,.1f} MiB"
 
 
 def duration(seconds: float) -> str:
