@@ -41,6 +41,10 @@ def test_sessions_have_statement_and_lock_timeouts(show: Callable[..., list[obje
     assert show("statement_timeout", "lock_timeout") == ["10s", "3s"]
 
 
+def test_searches_among_millions_have_enough_memory(show: Callable[..., list[object]]) -> None:
+    assert show("work_mem") == ["32MB"]
+
+
 def test_each_timeout_is_configurable(show: Callable[..., list[object]]) -> None:
     timeouts = {"DB_LOCK_TIMEOUT": "4", "DB_STATEMENT_TIMEOUT": "5"}
 
@@ -48,9 +52,10 @@ def test_each_timeout_is_configurable(show: Callable[..., list[object]]) -> None
 
 
 def test_options_in_the_url_take_precedence(show: Callable[..., list[object]]) -> None:
-    options = "&options=-c%20statement_timeout%3D1s"
+    options = "&options=-c%20statement_timeout%3D1s%20-c%20work_mem%3D64MB"
 
-    assert show("statement_timeout", "lock_timeout", options=options) == ["1s", "3s"]
+    found = show("statement_timeout", "lock_timeout", "work_mem", options=options)
+    assert found == ["1s", "3s", "64MB"]
 
 
 def test_the_client_encoding_is_always_utf_8(
