@@ -299,6 +299,19 @@ def test_rejected_todo_is_in_a_message_if_the_field_is_in_use(
     assert table(sql) == [("Call Ann", False)]
 
 
+def test_todo_added_before_the_scripts_are_loaded_stays_in_the_field(page: Page, sql: Sql) -> None:
+    held = hold(page, "**/main.js")
+    page.goto("/", wait_until="commit")
+    field(page).fill("Milk")
+    page.get_by_role("button", name="Add", exact=True).click()
+    wait_until(lambda: page.title() and held)
+    held.pop().continue_()
+    expect(page.get_by_text("No todos yet")).to_be_visible()
+    expect(field(page)).to_have_value("Milk")
+    field(page).press("Enter")
+    wait_until(lambda: page.title() and table(sql) == [("Milk", False)])
+
+
 def test_todo_added_while_the_list_loads_stays(page: Page) -> None:
     reads = hold_response(page, "**/api/todos?*limit=50*")
     page.goto("/")

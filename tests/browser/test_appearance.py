@@ -1,11 +1,23 @@
 """What the page shows and says in each of its states, on every kind of screen."""
 
+import re
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from tests.support.page import Sql, add, checkbox, descriptions, edit, insert, item, messages
+from tests.support.page import (
+    Sql,
+    add,
+    add_and_type,
+    checkbox,
+    descriptions,
+    edit,
+    insert,
+    item,
+    messages,
+)
+from tests.support.waiting import wait_until
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
@@ -45,6 +57,7 @@ def test_the_search_can_be_cleared_where_nothing_matches(page: Page, sql: Sql) -
     page.get_by_role("button", name="Clear search").click()
     expect(descriptions(page)).to_have_text(["Milk"])
     expect(page.get_by_role("searchbox")).to_have_value("")
+    expect(page.get_by_role("searchbox")).to_be_focused()
 
 
 def test_without_todos_there_is_no_toolbar(page: Page) -> None:
@@ -119,6 +132,17 @@ def test_the_times_of_a_todo_are_its_tooltip(page: Page, sql: Sql) -> None:
     expect(bread).to_have_attribute("title", "Created Dec 28, 2025, 12:00 PM")
 
 
+def test_the_times_are_shown_where_the_order_is_by_them(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk")
+    page.goto("/?sort_by=updated_at")
+    text = item(page, "Milk").locator(".text")
+    shown = "element => getComputedStyle(element, '::after').content"
+    expect(text).to_have_attribute("title", re.compile("^Created "))
+    assert text.evaluate(shown) == f'"{text.get_attribute("title")}"'
+    page.get_by_label("Sort order").select_option("Newest first")
+    wait_until(lambda: text.evaluate(shown) == "none")
+
+
 def test_a_bidirectional_override_does_not_reach_beyond_its_quotes(page: Page, sql: Sql) -> None:
     insert(sql, "a\u202eb\u2069c")
     page.goto("/")
@@ -183,7 +207,7 @@ def test_a_long_message_leaves_a_small_screen_usable(
     page = new_context(viewport={"width": 320, "height": 480}).new_page()
     page.route("**/api/todos", lambda route: route.fulfill(status=400, json={"detail": "No"}))
     page.goto("/")
-    add(page, "long " * 100)
+    add_and_type(page, "long " * 100, "Milk")
     toast = messages(page).locator("div").first
     expect(toast).to_contain_text("long")
     box = toast.bounding_box()
@@ -209,6 +233,13 @@ def test_on_a_phone_every_control_is_large_and_the_list_begins_near_the_top(
             .map(element => element.outerHTML)"""
     )
     assert small == []
+    check = phone.get_by_role("checkbox").first.bounding_box()
+    assert check
+    for dx, dy in ((-21, 0), (21, 0), (0, -21), (0, 21)):
+        x, y = check["x"] + check["width"] / 2 + dx, check["y"] + check["height"] / 2 + dy
+        assert phone.evaluate("([x, y]) => document.elementFromPoint(x, y).type", [x, y]) == (
+            "checkbox"
+        )
     for field in (phone.get_by_role("searchbox"), phone.get_by_role("textbox", name="New todo")):
         assert float(style(field, "fontSize").removesuffix("px")) >= 16
 
@@ -231,6 +262,34 @@ def test_on_a_phone_the_field_for_new_todos_stays_in_reach(phone: Page, sql: Sql
     expect(phone.get_by_role("textbox", name="New todo")).to_be_in_viewport()
 
 
+def test_on_a_phone_the_sections_line_up_with_the_todos(phone: Page, sql: Sql) -> None:
+    insert(sql, "Milk")
+    insert(sql, "Bread", completed=True)
+    phone.goto("/")
+    expect(descriptions(phone)).to_have_count(2)
+    left = "element => Math.round(element.getBoundingClientRect().left)"
+    arrow = phone.locator("#show-completed svg").evaluate(left)
+    assert abs(arrow - phone.get_by_role("checkbox").first.evaluate(left)) <= 4
+
+
+def test_the_last_todo_can_be_scrolled_above_the_banner(
+    phone: Page, sql: Sql, expected_messages: list[str]
+) -> None:
+    expected_messages.append("ERR_INTERNET_DISCONNECTED")
+    insert(sql, *(f"Todo {number}" for number in range(30)))
+    phone.goto("/")
+    expect(descriptions(phone)).to_have_count(30)
+    phone.context.set_offline(True)
+    add(phone, "Milk")
+    expect(phone.locator("#banner")).to_contain_text("offline")
+    phone.evaluate("scrollTo(0, document.body.scrollHeight)")
+    last = phone.get_by_role("listitem").last.bounding_box()
+    banner = phone.locator("#banner").bounding_box()
+    assert last
+    assert banner
+    assert last["y"] + last["height"] <= banner["y"]
+
+
 def test_a_double_click_on_add_adds_one_todo_and_shows_no_error(page: Page, sql: Sql) -> None:
     page.goto("/")
     page.get_by_role("textbox", name="New todo").fill("Milk")
@@ -241,10 +300,14 @@ def test_a_double_click_on_add_adds_one_todo_and_shows_no_error(page: Page, sql:
 
 def test_a_printed_list_is_the_list(page: Page, sql: Sql) -> None:
     insert(sql, "Milk")
+    insert(sql, "Bread", completed=True)
     page.goto("/")
-    expect(descriptions(page)).to_have_count(1)
+    expect(descriptions(page)).to_have_count(2)
     page.emulate_media(media="print")
-    expect(page.get_by_text("Milk")).to_be_visible()
+    for text in ("Milk", "Bread"):
+        expect(page.get_by_text(text)).to_be_visible()
+    expect(page.locator("#compose")).to_be_hidden()
+    expect(page.get_by_text("Clear 1 completed")).to_be_hidden()
     expect(page.get_by_role("heading", name="Todos")).to_be_visible()
     expect(page.get_by_role("textbox", name="New todo")).to_be_hidden()
     expect(page.get_by_role("searchbox")).to_be_hidden()

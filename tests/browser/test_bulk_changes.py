@@ -159,3 +159,16 @@ def test_todo_added_during_the_undo_of_complete_all_is_counted(page: Page, sql: 
     messages(page).get_by_role("button", name="Undo").click()
     expect(remaining(page)).to_have_text("2 left")
     assert table(sql) == [("Milk", False), ("Bread", False)]
+
+
+def test_double_click_on_complete_all_can_be_undone(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread")
+    page.goto("/")
+    expect(descriptions(page)).to_have_count(2)
+    button = page.get_by_role("button", name="Complete all")
+    button.dblclick()
+    expect(button).to_be_disabled()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#remaining")).to_have_text("2 left")
+    expect(button).to_be_enabled()
+    assert table(sql) == [("Milk", False), ("Bread", False)]

@@ -77,6 +77,17 @@ def test_one_rejected_tick_names_the_todo_shortened(page: Page, sql: Sql) -> Non
     expect(messages(page)).to_contain_text(f"Couldn't save “{'long ' * 7}long…”: {REASON}")
 
 
+def test_todo_that_is_rejected_again_is_named_once(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk")
+    page.goto("/")
+    reject(page, "PATCH")
+    for _ in range(2):
+        checkbox(page, "Milk").click()
+        expect(messages(page)).to_contain_text("Couldn't save")
+        expect(checkbox(page, "Milk")).not_to_be_checked()
+    expect(messages(page).locator("span")).to_have_text([f"Couldn't save “Milk”: {REASON}"])
+
+
 def test_many_rejected_todos_are_counted(page: Page, sql: Sql) -> None:
     page.goto("/")
     expect(page.get_by_text("No todos yet")).to_be_visible()

@@ -173,7 +173,7 @@ def test_changes_without_a_server_survive_a_reload_and_are_sent_later(
     tab.click("button", "Edit: Milk")
     tab.press(", oat", ENTER)
     tab.shows(TODOS, "Bread", "Milk, oat")
-    tab.shows("#banner", "The server cannot be reached. Trying again; your changes are kept.")
+    tab.shows("#banner", "The server can't be reached. Trying again; your changes are kept.")
     tab.reload()
     tab.shows(TODOS, "Bread", "Milk, oat")
     tab.press("Eggs", ENTER)

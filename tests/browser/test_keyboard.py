@@ -308,7 +308,7 @@ def test_single_key_shortcuts_can_be_switched_off(page: Page, sql: Sql) -> None:
     page.goto("/")
     checkbox(page, "Bread").focus()
     press(page, "?")
-    help_(page).get_by_role("checkbox", name="Shortcuts of a single letter").uncheck()
+    help_(page).get_by_role("checkbox", name="Single-key shortcuts").uncheck()
     press(page, "Escape")
 
     for _ in range(2):
@@ -321,7 +321,7 @@ def test_single_key_shortcuts_can_be_switched_off(page: Page, sql: Sql) -> None:
         page.reload()
         expect(descriptions(page)).to_have_count(2)
     page.get_by_role("button", name="Keyboard shortcuts").click()
-    help_(page).get_by_role("checkbox", name="Shortcuts of a single letter").check()
+    help_(page).get_by_role("checkbox", name="Single-key shortcuts").check()
     press(page, "Escape", "n")
     expect(field(page)).to_be_focused()
 

@@ -98,6 +98,30 @@ def test_a_new_release_takes_over_at_the_next_load(
         expect(page.get_by_role("heading", name="Lists")).to_have_css("font-style", "italic")
 
 
+@pytest.mark.parametrize(
+    "kept", ["{", "5", '{"page": {"path": "PATH"}, "todos": [null]}', '{"page": {"path": "PATH"}}']
+)
+def test_a_damaged_list_is_not_shown_offline(context: BrowserContext, sql: Sql, kept: str) -> None:
+    insert(sql, "Milk")
+    page = context.new_page()
+    page.goto("/")
+    expect(descriptions(page)).to_have_text(["Milk"])
+    wait_for_service_worker(page)
+    page.evaluate(
+        """kept => {
+            const { path } = JSON.parse(localStorage["last-page"]).page;
+            localStorage["last-page"] = kept.replace("PATH", path);
+        }""",
+        kept,
+    )
+    context.set_offline(True)
+    page.reload()
+    expect(page.locator("#banner")).to_contain_text("offline")
+    expect(descriptions(page)).to_have_count(0)
+    context.set_offline(False)
+    expect(descriptions(page)).to_have_text(["Milk"])
+
+
 def test_while_the_server_responds_the_page_comes_from_it(page: Page) -> None:
     page.goto("/")
     wait_for_service_worker(page)
@@ -125,6 +149,7 @@ def test_signing_out_leaves_nothing_behind(
 
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_label("Access token")).to_be_visible()
+        wait_until(lambda: cached(page) == [])
         page.goto(web.url("/"))
         expect(page.get_by_label("Access token")).to_be_visible()
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.page import Sql, add, descriptions, hold, insert, item
+from tests.support.page import Sql, add, descriptions, hold, insert, item, table
 from tests.support.waiting import wait_until
 
 MANY = 230
@@ -94,6 +94,31 @@ def test_list_that_is_opened_again_begins_at_the_top(page: Page) -> None:
     page.go_forward()
     expect(page.locator("li").filter(has_text="Todo 229 ")).to_be_in_viewport()
     assert page.evaluate("scrollY") == 0
+
+
+@pytest.mark.parametrize("key", ["n", "/"])
+def test_typing_in_the_header_does_not_move_the_list(page: Page, key: str) -> None:
+    page.goto("/?status=incomplete")
+    page.evaluate("document.activeElement.blur()")
+    read(page, "Todo 111 ")
+    before = page.evaluate("scrollY")
+    page.keyboard.press(key)
+    if key == "n":
+        page.keyboard.type("Bread")
+        expect(page.get_by_role("textbox", name="New todo")).to_have_value("Bread")
+    expect(page.locator("header :focus")).to_have_count(1)
+    # The browser would scroll with the next frame.
+    page.evaluate("() => new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)))")
+    assert page.evaluate("scrollY") == before
+
+
+def test_adding_at_the_end_does_not_move_the_list(page: Page, sql: Sql) -> None:
+    page.goto("/?order=asc")
+    read(page, "Todo 111 ")
+    before = page.evaluate("scrollY")
+    add(page, "Bread")
+    wait_until(lambda: page.title() and ("Bread", False) in table(sql))
+    assert page.evaluate("scrollY") == before
 
 
 def test_place_is_that_of_the_todo_where_others_were_added_meanwhile(page: Page, sql: Sql) -> None:

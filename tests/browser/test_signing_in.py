@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.support.page import Sql, add, descriptions, insert, table
@@ -54,6 +55,26 @@ def test_the_page_asks_for_the_token_once_and_then_shows_the_todos(page: Page, s
     assert page.url.endswith("/?search=milk")
     page.reload()
     expect(descriptions(page)).to_have_text(["Milk"])
+
+
+def test_the_form_is_in_the_middle_and_accessible(page: Page) -> None:
+    page.goto("/")
+    sign_in(page, "wrong")
+    error = page.get_by_role("alert")
+    expect(error).to_contain_text("wrong")
+    for width in (320, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        box = page.get_by_label("Access token").bounding_box()
+        assert box
+        assert box["x"] >= 16
+        assert abs(2 * box["x"] + box["width"] - width) <= 16  # the width of a scroll bar
+    for colours in ("light", "dark"):
+        page.emulate_media(color_scheme=colours)
+        assert error.evaluate(
+            "error => getComputedStyle(error).color !== getComputedStyle(document.body).color"
+        )
+        found = Axe().run(page)
+        assert not found.violations_count, found.generate_report()
 
 
 def test_a_wrong_token_is_an_error_at_the_field(page: Page) -> None:

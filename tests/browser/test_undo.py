@@ -154,3 +154,19 @@ def test_undo_is_offered_for_a_few_seconds(page: Page, sql: Sql) -> None:
     expect(undo_button(page)).to_have_count(0)
     page.keyboard.press("z")
     expect(checkbox(page, "Milk")).to_be_checked()
+
+
+def test_after_a_hover_undo_is_offered_for_all_the_time_again(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk")
+    page.clock.install()
+    page.goto("/")
+    checkbox(page, "Milk").click()
+    page.mouse.move(0, 0)
+    page.clock.run_for(5_000)
+    undo_button(page).hover()
+    page.clock.run_for(1_000)
+    page.mouse.move(0, 0)
+    page.clock.run_for(5_000)
+    expect(undo_button(page)).to_be_visible()
+    page.clock.run_for(5_000)
+    expect(undo_button(page)).to_have_count(0)

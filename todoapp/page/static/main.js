@@ -2,7 +2,6 @@
 
 import { onRender, renderIfScheduled, state } from "./model/state.js";
 import { onOutage } from "./net/api.js";
-import { forgetLastPage } from "./net/last_page.js";
 import * as outbox from "./net/outbox.js";
 import * as sync from "./net/sync.js";
 import * as actions from "./view/actions.js";
@@ -69,7 +68,7 @@ main.onclick = (event) => {
 	// The second click of a double click must not hit the todo that has moved there meanwhile.
 	else if (item !== lastClicked) return event.preventDefault();
 	// A tap on the text edits it; with a mouse, a click may select a part of it.
-	const isTap = target.matches(".text") && matchMedia("(hover: none)").matches;
+	const isTap = target.matches(".text") && matchMedia("(pointer: coarse)").matches;
 	if (isTap || target.closest(".edit")) row.edit(item);
 	if (target.closest(".delete")) actions.remove(item.row);
 };
@@ -100,7 +99,7 @@ sync.start({
 });
 
 // Where access is controlled, nothing is left behind.
-byId("sign-out")?.addEventListener("submit", forgetLastPage);
+byId("sign-out")?.addEventListener("submit", sync.forgetLastPage);
 
 // In a secure context only. After the first paint: it loads the page's files once more.
 addEventListener("load", () => navigator.serviceWorker?.register("/service-worker.js"));

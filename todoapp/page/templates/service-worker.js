@@ -11,6 +11,7 @@ addEventListener("activate", (event) => event.waitUntil(removeOthers()));
 addEventListener("fetch", (event) => {
 	const { mode, url } = event.request;
 	const { pathname } = new URL(url);
+	if (pathname === "/logout") event.waitUntil(caches.delete(CACHE));
 	if (mode === "navigate" && pathname === "/") event.respondWith(page(event.request));
 	if (FILES.includes(pathname)) event.respondWith(file(event.request));
 });

@@ -76,7 +76,7 @@ async function request(method, path, { body, etag, keepalive, key, version, sign
 
 function describe(response) {
 	if (response) return `The server responded with status ${response.status}`;
-	return navigator.onLine ? "The server cannot be reached" : "You're offline";
+	return navigator.onLine ? "The server can't be reached" : "You're offline";
 }
 
 function isTemporary(kind, status, data, ok) {

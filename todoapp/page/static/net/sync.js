@@ -1,13 +1,17 @@
-// Loads the list page by page, and polls the server for changes of other clients.
+// Loads the list page by page, and polls the server for changes of other clients. The first page is
+// kept, and shown while the server is unavailable.
 
 import { markSeen, scheduleRender, state, upsertTodo } from "../model/state.js";
+import { local, persist, restore } from "../model/storage.js";
 import { delay, read, RequestError, retryDelay, timeOf, UnavailableError } from "./api.js";
-import { forgetLastPage, keepLastPage, lastPage } from "./last_page.js";
 
 const POLL_INTERVAL_MS = 3500;
 const PAGE_SIZE = 50;
 const MAX_NEW_PAGES = 3;
 const FIRST_PATH = `?status=incomplete&order=desc&limit=${PAGE_SIZE}`;
+
+const storage = local ?? {};
+const LAST_PAGE = "last-page";
 
 let callbacks;
 let controller = new AbortController();
@@ -67,8 +71,8 @@ export function showCompleted(isShown) {
 	});
 }
 
-// A list of both is loaded in two parts: first the incomplete todos, then the completed ones.
-// A search is one list: its results would be hidden.
+// A list of both has two parts: first the incomplete todos, then the completed ones. A search has
+// one: its results would be hidden.
 const isMixed = () => !state.query.status && !state.query.search;
 
 const isCompletedPart = (path) => path.includes("status=completed");
@@ -131,13 +135,19 @@ async function loadFirst(path, signal) {
 	try {
 		return await load(path, signal);
 	} catch (error) {
-		const kept = error instanceof UnavailableError && error.status !== 401 && lastPage(path);
-		if (!kept) throw error;
+		const kept = restore(storage, LAST_PAGE);
+		const isOutage = error instanceof UnavailableError && error.status !== 401;
+		if (!isOutage || kept?.page?.path !== path || !isComplete(kept)) throw error;
 		kept.todos.forEach(upsertTodo);
 		// Without its ETag, it is loaded again as soon as the server responds.
 		return { ...kept.page, etag: null };
 	}
 }
+
+// It may be damaged.
+const isComplete = ({ page, todos }) =>
+	Array.isArray(page.ids) && Array.isArray(todos) &&
+	todos.every((todo) => typeof todo?.description === "string");
 
 // One at a time: each task starts from the pages that the previous one has left.
 function enqueue(task) {
@@ -166,8 +176,7 @@ async function refreshPages(signal) {
 	const pages = [...state.pages];
 	const idsInView = callbacks.idsInView();
 	const isInView = ({ ids }) => ids.some((id) => idsInView.includes(id));
-	// New todos can push those in view to later pages. After an import, the rest is loaded when it is
-	// scrolled to.
+	// New todos can push those in view to later pages. After an import, the rest waits for scrolling.
 	const end = pages.length + MAX_NEW_PAGES;
 	for (let i = 0; i < Math.min(pages.length, end); i++) {
 		// A todo that is completed or reopened moves to the first page of the other part.
@@ -232,6 +241,11 @@ async function load(path, signal, etag) {
 		next: link ? new URL(link, location).search : partAfter(path),
 		total: Number(headers.get("X-Total-Count")),
 	};
-	if (path === FIRST_PATH) keepLastPage(page, data);
+	if (path === FIRST_PATH) persist(storage, LAST_PAGE, JSON.stringify({ page, todos: data }));
 	return page;
+}
+
+/** Forget the kept page when the user signs out. */
+export function forgetLastPage() {
+	persist(storage, LAST_PAGE);
 }

@@ -1,6 +1,6 @@
 // What the user can do to todos, and what the page says about it.
 
-import { changedRows, currentRow, placeOfNewTodos } from "../model/rows.js";
+import { changedRows, currentRow, placeOfNewTodos, remainingCount } from "../model/rows.js";
 import { renderIfScheduled, state } from "../model/state.js";
 import * as outbox from "../net/outbox.js";
 import { refresh } from "../net/sync.js";
@@ -58,6 +58,7 @@ export function remove(row) {
 }
 
 export function completeAll() {
+	if (!remainingCount()) return;
 	const fields = { completed: true };
 	const unsent = changedRows().filter(({ completed }) => !completed);
 	const changes = unsent.map((row) => updateOf(row, fields, -1));

@@ -1,11 +1,11 @@
 // The field for new todos.
 
-import { validationError } from "../model/description.js";
+import { placeOfNewTodos } from "../model/rows.js";
 import { renderIfScheduled } from "../model/state.js";
 import { persist, session } from "../model/storage.js";
 import { add } from "./actions.js";
 import { byId } from "./dom.js";
-import { isSubmitKey, showFieldError, updateField } from "./fields.js";
+import { isSubmitKey, showFieldError, updateField, validationError } from "./fields.js";
 
 const MAX_LINES = 1000;
 // As long as systems wait for the second click of a double click.
@@ -16,7 +16,7 @@ const field = byId("description");
 const addLines = byId("add-lines");
 let addedAt = -Infinity;
 
-/** Restore what was typed before a reload, unless more has been typed since, and listen. */
+/** Restore what was typed before a reload, unless something has been typed since. */
 export function start() {
 	field.value ||= session.add ?? "";
 	update();
@@ -73,5 +73,5 @@ function submit(descriptions) {
 	field.value = "";
 	update();
 	renderIfScheduled();
-	scrollTo(0, 0);
+	if (placeOfNewTodos() === "start") scrollTo(0, 0);
 }

@@ -1,6 +1,18 @@
-// What the text fields for descriptions have in common.
+// What the text fields for descriptions have in common, and the rules for a description.
 
-import { counterText } from "../model/description.js";
+const MAX_LENGTH = Number(document.documentElement.dataset.length);
+const COUNTER_THRESHOLD = 50;
+
+/** Return why a description is invalid, or "". */
+export function validationError(description) {
+	if (!description) return "Type something first";
+	const excess = -unusedCharacters(description);
+	if (excess <= 0) return "";
+	return `${excess} ${excess === 1 ? "character" : "characters"} too long (${MAX_LENGTH} at most)`;
+}
+
+// In code points, as the server counts.
+const unusedCharacters = (description) => MAX_LENGTH - [...description].length;
 
 /** Show an error at a field; "" removes it. */
 export function showFieldError(field, message) {
@@ -23,7 +35,9 @@ export const isSubmitKey = (event) =>
 
 /** Show how much can still be typed, all that has been typed, and no error. */
 export function updateField(field) {
-	field.parentElement.querySelector(".count").textContent = counterText(field.value.trim());
+	const unused = unusedCharacters(field.value.trim());
+	const isFull = unused <= COUNTER_THRESHOLD;
+	field.parentElement.querySelector(".count").textContent = isFull ? unused : "";
 	showFieldError(field, "");
 	// Firefox and Safari 17 have no `field-sizing`.
 	if (CSS.supports("field-sizing", "content")) return;

@@ -32,7 +32,7 @@ export function start() {
 		if (!event.repeat || event.key.startsWith("Arrow")) shortcut();
 	});
 	byId("show-shortcuts").onclick = SHORTCUTS["?"];
-	// Speech input can press single keys by accident: WCAG 2.1, success criterion 2.1.4.
+	// Speech input can press single keys by accident (WCAG 2.1.4).
 	singleKeys.checked = local?.singleKeys !== "off";
 	singleKeys.onchange = () => persist(local, "singleKeys", singleKeys.checked ? "" : "off");
 }

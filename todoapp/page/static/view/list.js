@@ -35,6 +35,7 @@ export function render() {
 	else if (index >= 0) activeElement.focus({ preventScroll: true });
 	restoreScroll();
 	list.ariaBusy = !state.loaded;
+	main.className = state.query.sort_by ?? "";
 	renderEmpty(state.loaded && !list.children.length && (!status || !completedList.children.length));
 }
 
@@ -80,7 +81,7 @@ export function moveFocus(step) {
 /** Focus a row, if it is in the list. */
 export const focusRow = (key) => itemsByKey.get(key)?.querySelector("input").focus();
 
-/** Focus the nearest item to `index`; in an empty list, its message, so that shortcuts work. */
+/** Focus the nearest item to `index`, or the message of an empty list. */
 function focusItem(index) {
 	const item = items[Math.max(0, Math.min(index, items.length - 1))];
 	(item?.querySelector("input") ?? byId("empty")).focus();

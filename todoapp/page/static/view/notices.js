@@ -52,8 +52,8 @@ function showSignedOut(banner, areChangesKept) {
 /**
  * Show a message for a few seconds; return its element.
  *
- * A message with a button stays until it is closed, unless `onExpired` is given: that is called if
- * the message disappears without the button being pressed. `closeLabel` says what closing means.
+ * With a button, it stays until it is closed, unless `onExpired` is given: that is called if it
+ * disappears without the button being pressed. `closeLabel` says what closing means.
  */
 export function showNotice(message, { label = "", action, onExpired, closeLabel } = {}) {
 	const notice = byId("notice").content.cloneNode(true).firstElementChild;
@@ -74,10 +74,16 @@ export function showNotice(message, { label = "", action, onExpired, closeLabel 
 	if (closeLabel) Object.assign(close, { ariaLabel: null, textContent: closeLabel });
 	byId("banner").after(notice);
 	notice.classList.toggle("expires", !label || Boolean(onExpired));
-	// Not while the user is about to press a button.
-	const isInUse = () => notice.matches(":hover, :focus-within");
-	const expireLater = () => setTimeout(() => isInUse() ? expireLater() : expire(), DURATION_MS);
-	if (!label || onExpired) expireLater();
+	if (label && !onExpired) return notice;
+	let timer;
+	// Not while the user is about to press a button. After that, the time starts again.
+	const expireLater = () => {
+		clearTimeout(timer);
+		const isInUse = () => notice.matches(":hover, :focus-within");
+		timer = setTimeout(() => isInUse() ? expireLater() : expire(), DURATION_MS);
+	};
+	for (const type of ["mouseleave", "focusout"]) notice.addEventListener(type, expireLater);
+	expireLater();
 	return notice;
 }
 
@@ -90,7 +96,7 @@ export function showFailure(reason, name, { label, action, closeLabel } = {}) {
 	const cause = `${reason} ${label}`;
 	const known = failures.get(cause);
 	const shown = known?.notice.isConnected ? known : { names: [], actions: [] };
-	if (name) shown.names.push(name);
+	if (name && !shown.names.includes(name)) shown.names.push(name);
 	shown.actions.push(action);
 	failures.set(cause, shown);
 	const runAll = () => shown.actions.forEach((each) => each());

@@ -39,7 +39,7 @@ function recall() {
 	wanted = id ? { id, top, pages: Math.min(pages + MAX_NEW_PAGES, MAX_PAGES) } : null;
 }
 
-/** Return to the remembered place once the list has been loaded that far; remember it from then on. */
+/** Return to the remembered place once it is loaded; remember the place from then on. */
 export function update() {
 	if (!wanted) return remember();
 	const { id, top, pages } = wanted;

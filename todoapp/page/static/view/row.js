@@ -1,11 +1,16 @@
 // A todo in the list, and its editor.
 
-import { validationError } from "../model/description.js";
 import { scheduleRender, state } from "../model/state.js";
 import { persist, restore, session } from "../model/storage.js";
 import { rename } from "./actions.js";
 import { byId } from "./dom.js";
-import { isComposing, isSubmitKey, showFieldError, updateField } from "./fields.js";
+import {
+	isComposing,
+	isSubmitKey,
+	showFieldError,
+	updateField,
+	validationError,
+} from "./fields.js";
 
 const LINK = /(https?:\/\/[^\s<>"“”]*[^\s<>"“”.,:;!?)\]}'])/;
 
@@ -19,7 +24,7 @@ export function updateItem(item, row) {
 		editButton.ariaLabel = `Edit: ${description}`;
 		deleteButton.ariaLabel = `Delete: ${description}`;
 		text.replaceChildren(...withLinks(description));
-		// The checkbox has the text as its name: screen readers need not read it twice.
+		// Screen readers have read it as the checkbox's name.
 		text.ariaHidden = !text.querySelector("a");
 	}
 	if (created_at && item.row?.updated_at !== updated_at) {
@@ -56,7 +61,7 @@ export function discardDraft() {
 
 /** Edit a todo in place, or continue with a draft. */
 export function edit(item, { text, version } = item.row) {
-	// An editor whose text is invalid stays open: there is only one at a time.
+	// There is one editor at a time; it stays open while its text is invalid.
 	if (state.editing) return document.querySelector(".editing textarea").focus();
 	const { key, id, description } = item.row;
 	item.append(byId("editor").content.cloneNode(true));

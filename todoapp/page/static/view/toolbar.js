@@ -28,7 +28,10 @@ export function start() {
 		const [sort_by, order] = sort.value.split(" ");
 		navigate({ sort_by, order });
 	};
-	byId("clear-search").onclick = () => navigate({ search: "" });
+	byId("clear-search").onclick = () => {
+		navigate({ search: "" });
+		search.focus();
+	};
 	state.showsCompleted = local?.showCompleted === "on";
 	byId("show-completed").onclick = () => {
 		showCompleted(!state.showsCompleted);
@@ -38,7 +41,7 @@ export function start() {
 	byId("clear-completed").onclick = clearCompleted;
 }
 
-/** Return what the list shows, for screen readers: the number of todos on its first page. */
+/** Return what screen readers say about the first page of the list. */
 export function summary(count, hasMore) {
 	const { search, status } = state.query;
 	const kind = search
@@ -64,7 +67,7 @@ export function render() {
 	byId("remaining").textContent = count && `${count} left`;
 	document.title = remaining > 0 ? `(${count}) Todos` : "Todos";
 	// They would also change todos that the search hides.
-	byId("complete-all").disabled = Boolean(query.search);
+	byId("complete-all").disabled = Boolean(query.search || !remaining);
 	renderCompleted(query);
 }
 
