@@ -16,7 +16,7 @@ CONNECTIONS = 16
 COLUMNS = 2
 HIGHLIGHT = "#c8460a"
 # Assigned by position, so that a server has the same colour in every panel.
-COLOURS = ("#4878a8", "#7b6aa8", "#5a9a8a", "#a8884a", "#8a8f98")
+COLOURS = ("#4878a8", "#a85a7b", "#7b6aa8", "#5a9a8a", "#a8884a", "#8a8f98")
 
 
 def draw() -> None:

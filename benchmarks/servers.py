@@ -16,6 +16,17 @@ WORKERS = ("--workers=2", "--worker-class=gthread", "--threads=4", "--no-control
 BIND = "--bind=127.0.0.1:{port}"
 QUIET = "--log-level=warning"
 
+UVICORN = str(BINARIES / "uvicorn")
+UVICORN_OPTIONS = (
+    "--host=127.0.0.1",
+    "--port={port}",
+    "--workers=2",
+    "--loop=uvloop",
+    "--http=httptools",
+    "--no-access-log",
+    QUIET,
+)
+
 
 @dataclass(frozen=True)
 class Server:
@@ -59,20 +70,26 @@ def servers() -> list[Server]:
         THIS,
         Server(
             name="async",
-            command=(
-                str(BINARIES / "uvicorn"),
-                "async_:app",
-                "--host=127.0.0.1",
-                "--port={port}",
-                "--workers=2",
-                "--loop=uvloop",
-                "--http=httptools",
-                "--no-access-log",
-                QUIET,
-            ),
+            command=(UVICORN, "async_:app", *UVICORN_OPTIONS),
             directory=PEERS,
             title="FastAPI, SQLAlchemy's asynchronous ORM, asyncpg, uvicorn",
             packages=("fastapi", "pydantic", "sqlalchemy", "asyncpg", "uvicorn", "uvloop"),
+            schema="plain",
+        ),
+        Server(
+            name="blacksheep",
+            command=(UVICORN, "blacksheep_:app", *UVICORN_OPTIONS),
+            directory=PEERS,
+            title="BlackSheep, SQLAlchemy's asynchronous ORM, asyncpg, orjson, uvicorn",
+            packages=(
+                "blacksheep",
+                "pydantic",
+                "sqlalchemy",
+                "asyncpg",
+                "orjson",
+                "uvicorn",
+                "uvloop",
+            ),
             schema="plain",
         ),
         Server(
@@ -102,7 +119,7 @@ def servers() -> list[Server]:
     ]
     if node := shutil.which("node"):
         found.insert(
-            4,
+            5,
             Server(
                 name="fastify",
                 command=(node, "server.js"),
