@@ -58,7 +58,7 @@ lock: $(VENV)/installed ## Update the lock files from pyproject.toml (UPGRADE=1:
 audit: $(VENV)/installed ## Check the production dependencies for known vulnerabilities (needs the advisories of the package index)
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements.txt
 
-bench: benchmarks/.venv/installed ## Benchmark this service against others (25 minutes; needs wrk, and Node.js for one of them)
+bench: benchmarks/.venv/installed ## Benchmark this service against others (45 minutes; needs wrk, and Node.js for one of them)
 	@benchmarks/.venv/bin/python -m benchmarks $(BENCH)
 
 clean: ## Remove .venv and the caches, but not the todos in instance/

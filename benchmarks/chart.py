@@ -74,12 +74,19 @@ def draw_curve(datasets: list[dict[str, Any]]) -> None:
     """Draw docs/curve.png: CPU time per request by the number of todos, both logarithmic."""
     figure, axes = pyplot.subplots(figsize=(10, 6), dpi=100)
     numbers = [dataset["todos"] for dataset in datasets]
-    for name in datasets[-1]["costs"]:
-        costs = [dataset["costs"][name] for dataset in datasets]
-        seconds = [cost["server_cpu"] + cost["postgres_cpu"] for cost in costs]
-        (line,) = axes.loglog(numbers, seconds, marker="o")
-        label = f"  {name}, {duration(seconds[-1])}"
-        axes.annotate(label, (numbers[-1], seconds[-1]), va="center", color=line.get_color())
+    seconds = {
+        name: [
+            dataset["costs"][name]["server_cpu"] + dataset["costs"][name]["postgres_cpu"]
+            for dataset in datasets
+        ]
+        for name in datasets[-1]["costs"]
+    }
+    # In the order of their ends, like the lines.
+    for name in sorted(seconds, key=lambda name: -seconds[name][-1]):
+        axes.loglog(
+            numbers, seconds[name], marker="o", label=f"{name}: {duration(seconds[name][-1])}"
+        )
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     axes.set_title("CPU time per request by the number of todos (the service and PostgreSQL)")
     axes.set_xticks(numbers, [f"{number:,}" for number in numbers])
     axes.set_ylabel("seconds")

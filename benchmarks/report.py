@@ -67,7 +67,8 @@ CURVE = """
 Requests to this service, one after the other on one connection. Each cell has the CPU time per
 request (the service + PostgreSQL), and in the last {once} rows also the time that a request takes.
 `complete all` changes two thirds of the todos in one statement; `export` is `flask todos export`,
-with the start of its process.
+with the start of its process. Table and indexes of {largest} todos are larger than
+`shared_buffers`, but not than the machine's memory.
 
 ![CPU time per request by the number of todos](../docs/curve.png)
 
