@@ -43,7 +43,7 @@ PREPARE = """
 SEARCH = """
     SELECT concat('[', string_agg(todo_json(todo), ','), ']')
     FROM (SELECT todo FROM (SELECT id, todos AS todo FROM todos
-        WHERE todo_words(description) @@ todo_query(%s) OFFSET 0) AS found
+        WHERE todo_search_words(description) @@ todo_search_query(%s) OFFSET 0) AS found
         ORDER BY id LIMIT %s) AS page
 """
 
