@@ -11,6 +11,7 @@ import psycopg2
 
 from benchmarks.datasets import Database
 from benchmarks.targets import Target
+from todoapp.database.engine import WORK_MEM
 
 RUNS = 7
 # The service's own statement timeout would hide how slow a statement is.
@@ -37,10 +38,16 @@ def captured_statement(target: Target, path: str) -> str:
 
 
 def explain(database: Database, name: str, statement: str) -> dict[str, Any]:
-    """Return the plan of `statement`, and the median of its times over several executions."""
+    """Return the plan of `statement`, and the median of its times over several executions.
+
+    The connection has the memory that the service requests for its own.
+    """
     explain_statement = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"
     results: list[dict[str, Any]] = []
-    with closing(psycopg2.connect(database.url(name))) as connection, connection.cursor() as cursor:
+    with (
+        closing(psycopg2.connect(database.url(name), options=WORK_MEM)) as connection,
+        connection.cursor() as cursor,
+    ):
         for _ in range(RUNS):
             cursor.execute(explain_statement)
             results += cursor.fetchall()[0][0]
