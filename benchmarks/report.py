@@ -244,7 +244,7 @@ def cost_row(datasets: Curve, name: str) -> list[str]:
 
 def plan_row(datasets: Curve, name: str) -> list[str]:
     costs = [dataset["costs"][name] for dataset in datasets]
-    times = [f"{cost['execution_ms']:.3g} + {cost['planning_ms']:.2g}" for cost in costs]
+    times = [f"{cost['execution_ms']:,.2f} + {cost['planning_ms']:.2f}" for cost in costs]
     return [name, *times, costs[-1]["plan"]]
 
 
