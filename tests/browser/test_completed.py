@@ -239,6 +239,8 @@ def test_all_todos_can_be_completed_and_added_to(page: Page, sql: Sql) -> None:
 @pytest.mark.usefixtures("mixed")
 def test_section_is_reached_and_opened_with_the_keyboard(page: Page) -> None:
     page.goto("/")
+    # The completed todos are counted after the list has been loaded.
+    expect(toggle(page)).to_be_visible()
     checkbox(page, "Milk").focus()
     for _ in range(3):
         page.keyboard.press("Tab")

@@ -26,7 +26,8 @@ from tests.support.web import WebProcess, serving
 
 UNAVAILABLE = (
     r"^error: Failed to load resource: "
-    r"(net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE)|.* status of 503 .*) "
+    r"(net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED)"
+    r"|.* status of 503 .*) "
     r"\(http\S+/api/todos\S*\)$"
 )
 LOST = r"^error: Failed to load resource: net::ERR_FAILED \(http\S+/api/todos\)$"
