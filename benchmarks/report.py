@@ -28,9 +28,9 @@ LONG = ("full list", "complete all", "export")
 HEAD = """\
 # Results
 
-Measured on {date} by `python -m benchmarks`, in one run on one machine. The raw data is in
+Measured on {date} by `python -m benchmarks`, on one machine. The raw data is in
 [results.json](results.json). Before the measurements, the benchmark checks that all servers return
-equivalent responses.
+equivalent responses.{note}
 
 ![CPU time per request]({chart})
 
@@ -150,6 +150,7 @@ def render(results: dict[str, Any]) -> str:
         rounds=results["rounds"],
         seconds=results["seconds"],
         chart=CHART,
+        note=f"\n\n**Note:** {results['note']}" if "note" in results else "",
         **results["machine"],
     )
     for server in results["servers"]:
