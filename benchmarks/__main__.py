@@ -14,10 +14,10 @@ from typing import Any
 
 from benchmarks import chart, machine, report
 from benchmarks.curve import measure_curve
-from benchmarks.datasets import ROOT, Database, log_progress, make, postgres
+from benchmarks.datasets import ROOT, Database, make, postgres
 from benchmarks.measure import Run, measure, warm_up
 from benchmarks.scenarios import SCENARIOS, Scenario, check_equivalent
-from benchmarks.servers import Server, other_checkout, servers
+from benchmarks.servers import THIS, Server, other_checkout, servers
 from benchmarks.targets import all_running
 
 CONNECTIONS = (16, 100)
@@ -53,7 +53,7 @@ def main() -> None:
         }
         if options.everything:
             save(results)
-        if CURVE in options.scenarios:
+        if CURVE in options.scenarios and THIS in chosen:
             results["curve"] = measure_curve(database)
     if options.everything:
         save(results)
@@ -106,7 +106,6 @@ def prepare(database: Database, chosen: Sequence[Server], scenarios: Sequence[Sc
     }
     for dataset in datasets:
         for schema, migrations in schemas.items():
-            log_progress(f"creating database {schema}_{dataset} …")
             make(database, schema, dataset, migrations)
     database.execute("CHECKPOINT")
 

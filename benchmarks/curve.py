@@ -18,10 +18,9 @@ import psycopg2
 from benchmarks.datasets import BINARIES, PATH, ROOT, SEARCH_WORD, Database, log_progress, make
 from benchmarks.plans import LOG_STATEMENTS, captured_statement, explain
 from benchmarks.processes import memory
-from benchmarks.scenarios import PAGE, TODOS
+from benchmarks.scenarios import PAGE, TODOS, page_after
 from benchmarks.servers import THIS
 from benchmarks.targets import Target, running
-from todoapp.todos.queries import Listing, encode_cursor
 
 DATASETS = ("curve_hundred", "curve_ten_thousand", "curve_million", "curve_ten_million")
 COMMON_WORD = "the"
@@ -61,11 +60,6 @@ def one(todos: int) -> str:
     return f"{TODOS}/{random.randint(1, todos)}"
 
 
-def last_page(todos: int) -> str:
-    """Return the path of the last page."""
-    return f"{TODOS}?limit={PAGE}&cursor={encode_cursor(Listing(), (todos - PAGE,))}"
-
-
 def collection(query: str = "") -> Callable[[int], str]:
     """Return a function that returns the path of the collection, whatever the number of todos."""
     return lambda _: TODOS + query
@@ -76,7 +70,7 @@ FULL_LIST = Operation("full list", collection())
 OPERATIONS = (
     Operation("get", one),
     Operation("first page", collection(f"?limit={PAGE}"), is_explained=True),
-    Operation("last page", last_page, is_explained=True),
+    Operation("last page", lambda todos: page_after(todos - PAGE), is_explained=True),
     Operation(
         "search, rare word", collection(f"?search={SEARCH_WORD}&limit={PAGE}"), is_explained=True
     ),
@@ -97,7 +91,6 @@ def measure_curve(database: Database) -> list[dict[str, Any]]:
     """Create each dataset, measure it, and drop it again; return the results."""
     results = []
     for dataset in DATASETS:
-        log_progress(f"creating database todoapp_{dataset} …")
         make(database, "todoapp", dataset, ROOT)
         database.execute("CHECKPOINT")
         results.append(measure_dataset(database, dataset))

@@ -113,6 +113,7 @@ def make(database: Database, schema: str, dataset: str, migrations: Path) -> Non
     `plain` is the bare table.
     """
     name = f"{schema}_{dataset}"
+    log_progress(f"creating database {name} …")
     url = database.create_database(name)
     if schema == "plain":
         database.execute(PLAIN_TABLE, name)

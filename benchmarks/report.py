@@ -65,7 +65,7 @@ CURVE = """
 ## From a hundred to ten million todos
 
 Requests to this service, one after the other on one connection. Each cell has the CPU time per
-request (the service + PostgreSQL), and in the last {once} rows also the time that a request takes.
+request (the service + PostgreSQL), and for {long} also its duration.
 `complete all` changes two thirds of the todos in one statement; `export` is `flask todos export`,
 with the start of its process. Table and indexes of {largest} todos are larger than
 `shared_buffers`, but not than the machine's memory.
@@ -190,9 +190,14 @@ def cell(runs: Runs) -> str:
     if found is None:
         return f"nothing completed{failed}"
     return (
-        f"**{duration(found.cpu)}** ({duration(found.server_cpu)} + {duration(found.postgres_cpu)})"
+        f"{cpu(found.server_cpu, found.postgres_cpu)}"
         f"<br>{found.rate:,.{0 if found.rate >= 100 else 1}f}/s<br>{duration(found.p99)}{failed}"
     )
+
+
+def cpu(server: float, postgres: float) -> str:
+    """Format the CPU time of a request: the sum, and what the server and PostgreSQL use of it."""
+    return f"**{duration(server + postgres)}** ({duration(server)} + {duration(postgres)})"
 
 
 def ratios(runs: Runs, names: Sequence[str]) -> str:
@@ -221,7 +226,7 @@ def curve(datasets: Curve) -> str:
     heads = ["", *(f"{dataset['todos']:,}" for dataset in datasets)]
     largest = datasets[-1]
     return CURVE.format(
-        once=len(LONG),
+        long=", ".join(f"`{name}`" for name in LONG),
         largest=heads[-1],
         costs=table(heads, (cost_row(datasets, name) for name in largest["costs"])),
         plans=table(
@@ -237,9 +242,8 @@ def cost_row(datasets: Curve, name: str) -> list[str]:
     cells = [name]
     for dataset in datasets:
         cost = dataset["costs"][name]
-        server, postgres = cost["server_cpu"], cost["postgres_cpu"]
-        cell = f"**{duration(server + postgres)}** ({duration(server)} + {duration(postgres)})"
-        cells.append(cell + (f"<br>{duration(cost['seconds'])}" if name in LONG else ""))
+        lasted = f"<br>{duration(cost['seconds'])}" if name in LONG else ""
+        cells.append(cpu(cost["server_cpu"], cost["postgres_cpu"]) + lasted)
     return cells
 
 

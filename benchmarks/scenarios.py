@@ -25,13 +25,18 @@ def first_page(target: Target) -> str:
     return f"{TODOS}?limit={PAGE}{start}"
 
 
+def page_after(todo_id: int) -> str:
+    """Return the path of the page of this service that begins after a todo."""
+    return f"{TODOS}?limit={PAGE}&cursor={encode_cursor(Listing(), (todo_id,))}"
+
+
 def last_page(target: Target) -> str:
     """Return the path of the last page; for this service, with its cursor."""
     if target.name == "floor":
         return f"{TODOS}?limit={PAGE}&after={BEFORE_LAST_PAGE}"
     if target.name != "todoapp":
         return f"{TODOS}?limit={PAGE}&offset={BEFORE_LAST_PAGE}"
-    return f"{TODOS}?limit={PAGE}&cursor={encode_cursor(Listing(), (BEFORE_LAST_PAGE,))}"
+    return page_after(BEFORE_LAST_PAGE)
 
 
 def search(target: Target) -> str:

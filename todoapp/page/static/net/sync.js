@@ -135,9 +135,9 @@ async function loadFirst(path, signal) {
 	try {
 		return await load(path, signal);
 	} catch (error) {
+		if (!(error instanceof UnavailableError) || error.status === 401) throw error;
 		const kept = restore(storage, LAST_PAGE);
-		const isOutage = error instanceof UnavailableError && error.status !== 401;
-		if (!isOutage || kept?.page?.path !== path || !isComplete(kept)) throw error;
+		if (kept?.page?.path !== path || !isComplete(kept)) throw error;
 		kept.todos.forEach(upsertTodo);
 		// Without its ETag, it is loaded again as soon as the server responds.
 		return { ...kept.page, etag: null };

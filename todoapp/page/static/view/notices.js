@@ -73,8 +73,8 @@ export function showNotice(message, { label = "", action, onExpired, closeLabel 
 	close.onclick = expire;
 	if (closeLabel) Object.assign(close, { ariaLabel: null, textContent: closeLabel });
 	byId("banner").after(notice);
-	notice.classList.toggle("expires", !label || Boolean(onExpired));
 	if (label && !onExpired) return notice;
+	notice.classList.add("expires");
 	let timer;
 	// Not while the user is about to press a button. After that, the time starts again.
 	const expireLater = () => {
