@@ -1,5 +1,6 @@
 """Accessibility: axe, live regions, screen sizes, colour schemes, layout shifts and motion."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import NamedTuple
@@ -317,6 +318,19 @@ def test_number_of_todos_that_a_filter_shows_is_announced(page: Page, sql: Sql) 
     ):
         page.get_by_role("button", name=name, exact=True).click()
         expect_announcement(page, announcement)
+
+
+def test_filter_that_is_chosen_before_the_list_is_loaded_is_announced(page: Page, sql: Sql) -> None:
+    insert(sql, "Milk", "Bread")
+    incomplete = re.compile(r"/api/todos\?status=incomplete&order=desc&limit=50$")
+    # The first request for the list gets no response.
+    page.route(incomplete, lambda _: None, times=1)
+    with page.expect_request(incomplete):
+        page.goto("/")
+
+    page.get_by_role("button", name="Active", exact=True).click()
+
+    expect_announcement(page, "2 active")
 
 
 def test_validation_error_is_announced_and_describes_the_field(page: Page) -> None:

@@ -14,7 +14,8 @@ const storage = local ?? {};
 const LAST_PAGE = "last-page";
 
 let callbacks;
-let controller = new AbortController();
+// Of the requests for the current query.
+let controller;
 let queue = Promise.resolve();
 let loadingMore = false;
 let pendingRefresh = null;
@@ -110,12 +111,12 @@ export function refresh() {
 }
 
 async function open(query) {
+	const isFirst = !controller;
 	// A response to the previous query is of no use any more.
-	controller.abort();
+	controller?.abort();
 	controller = new AbortController();
 	const { signal } = controller;
 	pendingRefresh = null;
-	const isFirst = !state.pages.length;
 	Object.assign(state, { query, loaded: false });
 	scheduleRender();
 	const path = firstPath(isMixed() ? "incomplete" : query.status);
