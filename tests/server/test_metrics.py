@@ -124,6 +124,25 @@ def test_counters_include_all_workers_and_killed_ones(web: WebProcess) -> None:
     assert read_metrics(web)["todoapp_pool_connections_in_use",] == 0
 
 
+def test_file_that_a_killed_worker_left_empty_is_skipped(web: WebProcess, tmp_path: Path) -> None:
+    (directory,) = metrics_directories(tmp_path)
+    (directory / "counter_1.db").touch()
+    get_missing_todo(web, 10)
+
+    wait_for_request_count(web, 10)
+
+
+def test_file_that_is_removed_while_metrics_are_read_is_skipped(
+    web: WebProcess, tmp_path: Path
+) -> None:
+    (directory,) = metrics_directories(tmp_path)
+    # Like the file of a process that has just ended: it is listed, and cannot be opened.
+    (directory / "gauge_livesum_1.db").symlink_to("removed")
+    get_missing_todo(web, 10)
+
+    wait_for_request_count(web, 10)
+
+
 @pytest.mark.slow
 def test_counters_survive_a_reload(web: WebProcess, tmp_path: Path) -> None:
     get_missing_todo(web, 10)

@@ -9,6 +9,8 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response
@@ -29,6 +31,7 @@ from prometheus_client import (  # reads the variable on import
     Counter,
     Gauge,
     Histogram,
+    Metric,
     generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -88,8 +91,27 @@ def init_app(app: Flask) -> None:
 def metrics() -> Response:
     """Return the sums over all processes, including those that have ended."""
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    registry.register(_FilesWithValues(None))  # type: ignore[no-untyped-call]
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+class _FilesWithValues(MultiProcessCollector):
+    """Skips empty files, which prometheus_client cannot read.
+
+    A process creates each file before it gives it a size, and may be killed in between.
+    """
+
+    def collect(self) -> Iterable[Metric]:
+        files = [path for path in Path(DIRECTORY).glob("*.db") if _is_not_empty(path)]
+        return self.merge(files)  # type: ignore[no-untyped-call, no-any-return]
+
+
+def _is_not_empty(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        # The gauges of a process that has just ended.
+        return False
 
 
 def count(environ: "WSGIEnvironment", status: str, seconds: float) -> None:
