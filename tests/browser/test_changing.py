@@ -10,6 +10,7 @@ from tests.support.page import (
     checkbox,
     clear_completed,
     descriptions,
+    editor_error,
     hold,
     insert,
     item,
@@ -26,10 +27,6 @@ TOOK_TOO_LONG = r"the server responded with a status of 503 .*/api/todos(/\d+)?(
 
 def editor(page: Page) -> Locator:
     return page.get_by_role("textbox", name="Description")
-
-
-def field_error(page: Page) -> Locator:
-    return page.get_by_role("listitem").get_by_role("alert")
 
 
 def edit(page: Page, description: str) -> None:
@@ -182,7 +179,7 @@ def test_invalid_edit_shows_an_error_and_sends_nothing(
         page.keyboard.press("Enter")
     else:
         page.get_by_role("searchbox").click()
-    expect(field_error(page)).to_have_text(error)
+    expect(editor_error(page)).to_have_text(error)
     expect(editor(page)).to_have_value(typed)
     expect(editor(page)).to_have_attribute("aria-invalid", "true")
     assert sent == []
@@ -580,7 +577,7 @@ def test_editor_with_an_invalid_text_is_the_only_editor(page: Page, sql: Sql) ->
     expect(editor(page)).to_be_focused()
     expect(editor(page)).to_have_value(" ")
     page.keyboard.press("Enter")
-    expect(field_error(page)).to_have_text("Type something first")
+    expect(editor_error(page)).to_have_text("Type something first")
 
 
 def test_draft_of_a_todo_outside_the_view_is_offered_until_it_is_saved(

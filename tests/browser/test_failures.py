@@ -14,6 +14,7 @@ from tests.support.page import (
     checkbox,
     descriptions,
     edit,
+    editor_error,
     hold,
     insert,
     messages,
@@ -177,13 +178,13 @@ def test_rejected_edit_is_open_again_to_be_corrected(page: Page, sql: Sql) -> No
     reject(page, "PATCH")
     field = edit(page, "Milk", "Oat milk")
     field.press("Enter")
-    expect(page.get_by_role("listitem").get_by_role("alert")).to_have_text(REASON)
+    expect(editor_error(page)).to_have_text(REASON)
     expect(field).to_have_value("Oat milk")
     expect(field).to_be_focused()
     expect(messages(page)).to_be_empty()
     page.unroute_all()
     page.keyboard.type(", unsweetened")
-    expect(page.get_by_role("listitem").get_by_role("alert")).to_be_empty()
+    expect(editor_error(page)).to_be_empty()
     page.keyboard.press("Enter")
     expected = [("Oat milk, unsweetened", False), ("Bread", False)]
     wait_until(lambda: page.title() and table(sql) == expected)
@@ -195,7 +196,7 @@ def test_rejected_edit_can_be_given_up(page: Page, sql: Sql) -> None:
     reject(page, "PATCH")
     field = edit(page, "Milk", "Oat milk")
     field.press("Enter")
-    expect(page.get_by_role("listitem").get_by_role("alert")).to_have_text(REASON)
+    expect(editor_error(page)).to_have_text(REASON)
     field.press("Escape")
     expect(descriptions(page)).to_have_text(["Milk"])
     expect(field).to_have_count(0)

@@ -16,6 +16,7 @@ from tests.support.page import (
     checkbox,
     descriptions,
     edit,
+    editor_error,
     insert,
     item,
     locked,
@@ -446,7 +447,7 @@ def test_rejected_edit_is_open_again_and_can_be_repeated(page: Page, sql: Sql) -
     page.get_by_role("textbox", name="Description").press("Enter")
 
     field = page.get_by_role("textbox", name="Description")
-    expect(page.get_by_role("listitem").get_by_role("alert")).to_have_text("Internal server error")
+    expect(editor_error(page)).to_have_text("Internal server error")
     expect(field).to_have_value("Forbidden")
     assert table(sql) == [("Milk", False)]
 

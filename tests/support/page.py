@@ -74,6 +74,11 @@ def edit(page: Page, description: str, text: str) -> Locator:
     return field
 
 
+def editor_error(page: Page) -> Locator:
+    """Return the element with the error of the open editor."""
+    return page.get_by_role("listitem").get_by_role("alert")
+
+
 def press_button(page: Page, name: str) -> None:
     """Click the button "Complete all", or "Clear completed", which also says how many."""
     button = name.replace("Clear completed", r"Clear [\d,]+ completed")
