@@ -268,7 +268,7 @@ def test_on_a_phone_the_sections_line_up_with_the_todos(phone: Page, sql: Sql) -
     phone.goto("/")
     expect(descriptions(phone)).to_have_count(2)
     left = "element => Math.round(element.getBoundingClientRect().left)"
-    arrow = phone.locator("#show-completed svg").evaluate(left)
+    arrow = phone.locator("#show-completed").evaluate(left)
     assert abs(arrow - phone.get_by_role("checkbox").first.evaluate(left)) <= 4
 
 
