@@ -567,6 +567,31 @@ def test_changes_made_while_complete_all_is_pending_are_applied(
     expect(descriptions(page)).to_have_text(["Milk and eggs"])
 
 
+@pytest.mark.parametrize("opened", ["button.click()", "check.dispatchEvent(key('Enter'))"])
+def test_row_that_is_deleted_within_the_same_frame_is_not_edited(
+    page: Page, sql: Sql, opened: str
+) -> None:
+    insert(sql, "Milk", "Bread")
+    page.goto("/")
+    checkbox(page, "Bread").focus()
+
+    page.evaluate(
+        f"""() => {{
+            const check = document.activeElement;
+            const button = check.closest("li").querySelector(".edit");
+            const key = key => new KeyboardEvent("keydown", {{ key, bubbles: true }});
+            check.dispatchEvent(key("Delete"));
+            {opened};
+        }}"""
+    )
+
+    expect(descriptions(page)).to_have_text(["Milk"])
+    edit(page, "Milk")
+    editor(page).fill("Oat milk")
+    page.keyboard.press("Enter")
+    wait_until(lambda: ("Oat milk", False) in table(sql))
+
+
 def test_editor_with_an_invalid_text_is_the_only_editor(page: Page, sql: Sql) -> None:
     insert(sql, "Milk", "Bread")
     page.goto("/")

@@ -63,6 +63,8 @@ export function discardDraft() {
 export function edit(item, { text, version } = item.row) {
 	// There is one editor at a time; it stays open while its text is invalid.
 	if (state.editing) return document.querySelector(".editing textarea").focus();
+	// The row may have been removed since the key or click.
+	if (!item.isConnected) return;
 	const { key, id, description } = item.row;
 	item.append(byId("editor").content.cloneNode(true));
 	item.classList.add("editing");
