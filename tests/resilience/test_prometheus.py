@@ -77,7 +77,13 @@ def firing(series: Mapping[str, str], *names: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "series", [{}, {REQUESTS % 200: "0+10x30", REQUESTS % 503: "0x10 1x20"}], ids=["busy", "idle"]
+    "series",
+    [
+        {},
+        {REQUESTS % 200: "0+10x30", REQUESTS % 503: "0x10 1x20"},
+        {HEALTH_CHECKS % 503: "0x18 1x12"},
+    ],
+    ids=["busy", "idle", "one failed health check"],
 )
 def test_no_alert_fires_for_a_healthy_service(
     series: dict[str, str], promtool: Callable[..., None]
@@ -91,7 +97,7 @@ def test_no_alert_fires_for_a_healthy_service(
         ("TodosDown", {'up{job="todos"}': "0x30"}),
         # Not scraped.
         ("TodosDown", {'up{job="todos"}': "_x30"}),
-        ("TodosUnavailable", {HEALTH_CHECKS % 503: "0+6x30"}),
+        ("TodosUnavailable", {HEALTH_CHECKS % 200: "0x30", HEALTH_CHECKS % 503: "0+60x30"}),
         ("TodosErrors", {REQUESTS % 503: "0+11x30"}),
         ("TodosDatabaseErrors", {DATABASE_ERRORS: "0+1x30"}),
         ("TodosSlow", {BUCKET % "0.5": "0+980x30"}),
@@ -112,7 +118,7 @@ def dashboard() -> list[str]:
 def test_dashboard_has_valid_expressions(
     dashboard: list[str], promtool: Callable[..., None]
 ) -> None:
-    # Grafana replaces the variable.
+    # Grafana replaces the variables; the others are valid as they stand.
     rules = [
         {"record": "panel", "expr": expression.replace("$__rate_interval", "5m")}
         for expression in dashboard
