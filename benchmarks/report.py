@@ -40,8 +40,7 @@ equivalent responses.{note}
 - PostgreSQL has its default durability: `fsync` and `synchronous_commit` are on. All tables are in
   memory (`shared_buffers` is 1 GB). Autovacuum is off, and no checkpoint occurs during the
   measurements. `VACUUM ANALYZE` runs after the rows are inserted and before each round.
-- Each server has two processes, this service with four threads each, and no access log. The access
-  log of this service costs 0.22 ms of CPU per request (median of 12 pairs of runs of `get one`).
+- Each server has two processes, this service with four threads each, and no access log.
 - Among a million todos, the other services find a page by `OFFSET`, and search with `ILIKE` and no
   index for it. `floor` pages and searches as this service does.
 
@@ -72,9 +71,7 @@ Requests to this service, one after the other on one connection. Each cell has t
 request (the service + PostgreSQL), and for {long} also its duration.
 `complete all` changes two thirds of the todos in one statement; `export` is `flask todos export`,
 with the start of its process. Table and indexes of {largest} todos are larger than
-`shared_buffers`, but not than the machine's memory. At 100 and 10,000 todos, three figures are not
-exact: todos that were created just before are completed, too, the resolution of the CPU time of a
-single request is 10 ms, and the list is over before its memory is measured.
+`shared_buffers`, but not than the machine's memory.
 
 ![CPU time per request by the number of todos](../docs/curve.png)
 

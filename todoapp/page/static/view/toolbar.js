@@ -78,7 +78,7 @@ function renderCompleted({ search, status }) {
 	byId("completed-section").hidden = !isShown;
 	byId("clear-completed").textContent = `Clear ${count} completed`;
 	const toggle = byId("show-completed");
-	toggle.lastElementChild.textContent = `Completed (${count})`;
+	toggle.textContent = `Completed (${count})`;
 	toggle.ariaExpanded = Boolean(status || state.showsCompleted);
 	// The filter shows nothing else.
 	toggle.disabled = Boolean(status);
